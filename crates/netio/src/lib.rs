@@ -1,0 +1,5 @@
+//! Sockets, threads and time.
+
+pub mod http;
+pub mod icmp;
+pub mod udp;

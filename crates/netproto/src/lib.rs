@@ -1,0 +1,6 @@
+//! Bytes to messages and back.
+#![forbid(unsafe_code)]
+
+pub mod http;
+pub mod icmp;
+pub mod probe;

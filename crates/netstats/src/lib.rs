@@ -1,0 +1,2 @@
+//! Network figures.
+#![forbid(unsafe_code)]

@@ -1,0 +1,10 @@
+//! What the tests of several crates need: programs started on free ports, raw TCP peers and
+//! networks made of namespaces. Used by tests only.
+#![expect(
+    clippy::expect_used,
+    reason = "a test that cannot go on says why and fails"
+)]
+
+pub mod netns;
+pub mod peer;
+pub mod program;

@@ -1,0 +1,1 @@
+//! Networks made of network namespaces and veth pairs, for tests that need routers and loss.
