@@ -1,0 +1,105 @@
+//! Listening sockets: one a worker on the same address, spread by the kernel.
+
+use std::io;
+use std::net::{SocketAddr, TcpListener};
+
+use socket2::{Domain, Protocol, Socket, Type};
+use thiserror::Error;
+
+/// How many connections the kernel keeps that no worker has accepted yet.
+const BACKLOG: i32 = 4096;
+
+/// A socket that could not be had.
+#[derive(Debug, Error)]
+#[error("cannot listen on {protocol} {address}: {cause}{}", cure(.cause))]
+pub struct ListenError {
+    protocol: &'static str,
+    address: SocketAddr,
+    cause: io::Error,
+}
+
+fn cure(cause: &io::Error) -> &'static str {
+    match cause.kind() {
+        io::ErrorKind::AddrInUse => "; choose another port, or end the program that holds it",
+        io::ErrorKind::PermissionDenied => "; choose a port above 1023",
+        io::ErrorKind::AddrNotAvailable => "; choose an address of this machine",
+        _ => "",
+    }
+}
+
+/// `count` TCP listeners on one address, non-blocking, with TCP_NODELAY for what they accept. Port
+/// 0 is resolved by the first, and the others take its port.
+pub fn tcp(address: SocketAddr, count: usize) -> Result<Vec<TcpListener>, ListenError> {
+    let failed = |cause| ListenError {
+        protocol: "TCP",
+        address,
+        cause,
+    };
+    // SO_REUSEPORT would let a second daemon share the port unseen, so the port is first taken
+    // alone: that fails when anybody holds it.
+    let alone = tcp_socket(address, false).map_err(failed)?;
+    let address = alone
+        .local_addr()
+        .and_then(|bound| {
+            bound
+                .as_socket()
+                .ok_or_else(|| io::Error::other("not an IP socket"))
+        })
+        .map_err(failed)?;
+    drop(alone);
+    (0..count)
+        .map(|_| {
+            tcp_socket(address, true)
+                .map(TcpListener::from)
+                .map_err(failed)
+        })
+        .collect()
+}
+
+fn tcp_socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+    let socket = Socket::new(
+        Domain::for_address(address),
+        Type::STREAM,
+        Some(Protocol::TCP),
+    )?;
+    socket.set_reuse_address(true)?;
+    socket.set_reuse_port(shared)?;
+    if address.is_ipv6() {
+        socket.set_only_v6(true)?;
+    }
+    socket.set_tcp_nodelay(true)?;
+    socket.set_nonblocking(true)?;
+    socket.bind(&address.into())?;
+    socket.listen(BACKLOG)?;
+    Ok(socket)
+}
+
+/// Raises the limit of open files to what the system allows, and returns it: a server that may hold
+/// 10,000 connections needs more than the 1,024 of a login shell.
+pub fn raise_file_limit() -> Option<u64> {
+    use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
+    let limit = getrlimit(Resource::Nofile);
+    let raised = Rlimit {
+        current: limit.maximum,
+        maximum: limit.maximum,
+    };
+    match setrlimit(Resource::Nofile, raised) {
+        Ok(()) => limit.maximum,
+        Err(_) => limit.current,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_port_that_is_held_is_refused_even_to_the_same_user() {
+        let held = tcp("127.0.0.1:0".parse().unwrap(), 2).unwrap();
+        let address = held[0].local_addr().unwrap();
+        assert_eq!(address, held[1].local_addr().unwrap());
+        let error = tcp(address, 1).unwrap_err().to_string();
+        assert!(error.contains(&address.to_string()), "{error}");
+        assert!(error.contains("end the program that holds it"), "{error}");
+    }
+}
