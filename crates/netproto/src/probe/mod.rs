@@ -1,1 +1,163 @@
-//! probe
+//! The UDP probe that qos-client sends and every echo on the way returns unchanged.
+//!
+//! All integers are big-endian. The padding is what the length ordered leaves over.
+//!
+//! ```text
+//!  0      4         5          6        8        16       24         28
+//!  ├──────┼─────────┼──────────┼────────┼────────┼────────┼──────────┼─────────┤
+//!  │ WLQP │ version │ reserved │ length │ run id │ nonce  │ sequence │ padding │
+//!  └──────┴─────────┴──────────┴────────┴────────┴────────┴──────────┴─────────┘
+//! ```
+//!
+//! The length is that of the whole datagram, so that a truncated copy is seen; the padding follows
+//! from the sequence number, so that a damaged one is. The nonce is drawn anew by each client of a
+//! run: an answer counts only when all of it matches ([RFC 8762] leaves this to the session; an
+//! echo has no session).
+//!
+//! [RFC 8762]: https://www.rfc-editor.org/rfc/rfc8762
+
+#[cfg(test)]
+mod tests;
+
+/// Bytes before the padding, and so the smallest probe.
+pub const HEADER_LEN: usize = 28;
+
+/// The largest payload of a UDP datagram over IPv4: 65,535 less 20 of IP and 8 of UDP.
+pub const MAX_LEN: usize = 65_507;
+
+/// The first four bytes of every probe.
+pub const MAGIC: [u8; 4] = *b"WLQP";
+
+/// The version of this layout.
+pub const VERSION: u8 = 1;
+
+/// One probe, without its padding.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Probe {
+    /// The test that it belongs to; the same for all clients of one run.
+    pub run: u64,
+    /// Drawn at random by the client that sent it.
+    pub nonce: u64,
+    /// Counted from zero in the order of sending.
+    pub sequence: u32,
+}
+
+/// Why bytes are not a probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum ProbeError {
+    /// Fewer bytes than a header, or more than a datagram holds.
+    #[error("a probe has {HEADER_LEN} to {MAX_LEN} bytes, not {0}")]
+    Size(usize),
+    /// Somebody else's datagram.
+    #[error("it does not begin with the probe's magic")]
+    Magic,
+    /// A layout that this code does not know.
+    #[error("version {0} of the probe is not known")]
+    Version(u8),
+    /// The reserved byte is not zero.
+    #[error("the reserved byte is {0}, not zero")]
+    Reserved(u8),
+    /// The header says another length than the datagram has.
+    #[error("{received} bytes of a probe of {stated}")]
+    Length {
+        /// In the header.
+        stated: u16,
+        /// In the datagram.
+        received: usize,
+    },
+    /// A byte of the padding is not what the sender put there.
+    #[error("the padding is damaged at byte {0}")]
+    Padding(usize),
+}
+
+impl Probe {
+    /// Fills `datagram` from its first byte to its last with this probe.
+    ///
+    /// # Errors
+    /// [`ProbeError::Size`] when a probe cannot have this length; `datagram` is untouched then.
+    pub fn encode(&self, datagram: &mut [u8]) -> Result<(), ProbeError> {
+        let size = ProbeError::Size(datagram.len());
+        let length = checked_length(datagram.len())?;
+        let (header, padding) = datagram.split_first_chunk_mut::<HEADER_LEN>().ok_or(size)?;
+        header[0..4].copy_from_slice(&MAGIC);
+        header[4] = VERSION;
+        header[5] = 0;
+        header[6..8].copy_from_slice(&length.to_be_bytes());
+        header[8..16].copy_from_slice(&self.run.to_be_bytes());
+        header[16..24].copy_from_slice(&self.nonce.to_be_bytes());
+        header[24..28].copy_from_slice(&self.sequence.to_be_bytes());
+        for (i, byte) in padding.iter_mut().enumerate() {
+            *byte = self.padding_at(i);
+        }
+        Ok(())
+    }
+
+    /// Reads a whole datagram. Whether run and nonce are the right ones is for the caller to say.
+    pub fn parse(datagram: &[u8]) -> Result<Probe, ProbeError> {
+        let size = ProbeError::Size(datagram.len());
+        let length = checked_length(datagram.len())?;
+        let (header, padding) = datagram.split_first_chunk::<HEADER_LEN>().ok_or(size)?;
+        let [m0, m1, m2, m3, version, reserved, l0, l1, ids @ ..] = *header;
+        if [m0, m1, m2, m3] != MAGIC {
+            return Err(ProbeError::Magic);
+        }
+        if version != VERSION {
+            return Err(ProbeError::Version(version));
+        }
+        if reserved != 0 {
+            return Err(ProbeError::Reserved(reserved));
+        }
+        let stated = u16::from_be_bytes([l0, l1]);
+        if stated != length {
+            let received = datagram.len();
+            return Err(ProbeError::Length { stated, received });
+        }
+        let [
+            r0,
+            r1,
+            r2,
+            r3,
+            r4,
+            r5,
+            r6,
+            r7,
+            n0,
+            n1,
+            n2,
+            n3,
+            n4,
+            n5,
+            n6,
+            n7,
+            s0,
+            s1,
+            s2,
+            s3,
+        ] = ids;
+        let probe = Probe {
+            run: u64::from_be_bytes([r0, r1, r2, r3, r4, r5, r6, r7]),
+            nonce: u64::from_be_bytes([n0, n1, n2, n3, n4, n5, n6, n7]),
+            sequence: u32::from_be_bytes([s0, s1, s2, s3]),
+        };
+        match (0..)
+            .zip(padding)
+            .find(|(i, byte)| **byte != probe.padding_at(*i))
+        {
+            Some((i, _)) => Err(ProbeError::Padding(HEADER_LEN + i)),
+            None => Ok(probe),
+        }
+    }
+
+    /// Differs from byte to byte and from probe to probe, so that neither a shift nor the payload
+    /// of another probe passes for the right one.
+    fn padding_at(&self, i: usize) -> u8 {
+        (self.sequence as u8).wrapping_add(i as u8)
+    }
+}
+
+fn checked_length(length: usize) -> Result<u16, ProbeError> {
+    u16::try_from(length)
+        .ok()
+        .filter(|_| (HEADER_LEN..=MAX_LEN).contains(&length))
+        .ok_or(ProbeError::Size(length))
+}
