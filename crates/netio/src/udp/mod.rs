@@ -1,1 +1,36 @@
-//! udp
+//! UDP in batches: many datagrams a system call (recvmmsg, sendmmsg), and many datagrams a pass
+//! through the kernel's stack where it can (UDP_GRO, UDP_SEGMENT).
+//!
+//! Read in this order: [`Socket`] (bound or connected, never blocking), [`Train`] (one or more
+//! datagrams of one peer, end to end in one buffer), [`ReceiveBatch`] and [`SendBatch`] (the
+//! buffers, all made once), then the two rules of everything that answers datagrams: [`source`]
+//! (may this source be answered?) and [`rate`] (how often?).
+
+#![expect(
+    unsafe_code,
+    reason = "recvmmsg, sendmmsg and their options have no safe form in rustix or socket2"
+)]
+
+mod address;
+mod control;
+pub mod rate;
+mod receive;
+mod send;
+mod socket;
+pub mod source;
+mod train;
+
+pub use receive::ReceiveBatch;
+pub use send::{SendBatch, Sent};
+pub use socket::{BindError, Socket, bind, bind_group, connect};
+pub use train::{Local, Train};
+
+/// The largest payload that a UDP datagram over IPv4 has room for, in bytes (65,535 less the
+/// headers of RFC 791 and RFC 768).
+pub const MAX_PAYLOAD_V4: usize = 65_507;
+
+/// How many messages one call receives or sends at most.
+pub const BATCH: usize = 64;
+
+#[cfg(test)]
+mod tests;

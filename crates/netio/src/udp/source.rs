@@ -1,0 +1,127 @@
+//! May this source be answered? A source address of UDP can be forged, so an answer may go to one
+//! that never asked: to a service that answers in turn (CVE-2024-2169: two such services keep a
+//! datagram going between them for ever), or to a whole network. The rule is pure.
+
+use std::net::{IpAddr, SocketAddr};
+
+/// Source ports below this belong to services (RFC 6335 §6: the system ports), among them echo,
+/// chargen, DNS, TFTP and NTP, which answer anything.
+const FIRST_PORT_OF_CLIENTS: u16 = 1024;
+
+/// Which sources are refused besides those that always are: the ports of the lab's own services.
+#[derive(Clone, Debug, Default)]
+pub struct SourceRule {
+    blocked_ports: Vec<u16>,
+}
+
+/// Why a source is not answered.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Refusal {
+    /// Port 0: there is nowhere to answer to (RFC 768: "if not used, a value of zero").
+    PortZero,
+    /// A port below 1024: a service, not a client.
+    ServicePort,
+    /// A port that the rule was told of.
+    BlockedPort,
+    /// `0.0.0.0/8` or `::`.
+    UnspecifiedAddress,
+    /// `255.255.255.255`. That of a network cannot be told from the address alone; the kernel lets
+    /// none in as a source, and none be sent to.
+    BroadcastAddress,
+    /// A multicast group.
+    MulticastAddress,
+}
+
+impl Refusal {
+    /// Every refusal, in the order of its discriminant.
+    pub const ALL: [Refusal; 6] = [
+        Refusal::PortZero,
+        Refusal::ServicePort,
+        Refusal::BlockedPort,
+        Refusal::UnspecifiedAddress,
+        Refusal::BroadcastAddress,
+        Refusal::MulticastAddress,
+    ];
+
+    /// A word for logs and metrics.
+    pub fn name(self) -> &'static str {
+        match self {
+            Refusal::PortZero => "source_port_zero",
+            Refusal::ServicePort => "source_port_of_service",
+            Refusal::BlockedPort => "source_port_blocked",
+            Refusal::UnspecifiedAddress => "source_unspecified",
+            Refusal::BroadcastAddress => "source_broadcast",
+            Refusal::MulticastAddress => "source_multicast",
+        }
+    }
+}
+
+impl SourceRule {
+    /// A rule that also refuses `blocked_ports`, whatever the address: the ports on which this lab's
+    /// echoes and relays listen, here and on other machines.
+    pub fn new(blocked_ports: impl IntoIterator<Item = u16>) -> SourceRule {
+        SourceRule {
+            blocked_ports: blocked_ports.into_iter().collect(),
+        }
+    }
+
+    /// Whether `source` may be answered.
+    pub fn check(&self, source: SocketAddr) -> Result<(), Refusal> {
+        let port = source.port();
+        if port == 0 {
+            return Err(Refusal::PortZero);
+        }
+        if port < FIRST_PORT_OF_CLIENTS {
+            return Err(Refusal::ServicePort);
+        }
+        if self.blocked_ports.contains(&port) {
+            return Err(Refusal::BlockedPort);
+        }
+        match source.ip() {
+            // RFC 1122 §3.2.1.3: all of 0.0.0.0/8 is only ever a source of a host that does not
+            // know its address yet.
+            IpAddr::V4(ip) if ip.octets()[0] == 0 => Err(Refusal::UnspecifiedAddress),
+            IpAddr::V4(ip) if ip.is_broadcast() => Err(Refusal::BroadcastAddress),
+            ip if ip.is_unspecified() => Err(Refusal::UnspecifiedAddress),
+            ip if ip.is_multicast() => Err(Refusal::MulticastAddress),
+            _ => Ok(()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_client_of_one_machine_may_be_answered() {
+        let rule = SourceRule::new([9000, 9090]);
+        for (source, expected) in [
+            ("192.0.2.1:40000", Ok(())),
+            ("192.0.2.1:1024", Ok(())),
+            ("[2001:db8::1]:65535", Ok(())),
+            ("127.0.0.1:8999", Ok(())),
+            ("192.0.2.1:0", Err(Refusal::PortZero)),
+            ("192.0.2.1:7", Err(Refusal::ServicePort)),
+            ("[2001:db8::1]:1023", Err(Refusal::ServicePort)),
+            ("192.0.2.1:9000", Err(Refusal::BlockedPort)),
+            ("[::1]:9090", Err(Refusal::BlockedPort)),
+            ("0.0.0.0:5000", Err(Refusal::UnspecifiedAddress)),
+            ("0.1.2.3:5000", Err(Refusal::UnspecifiedAddress)),
+            ("[::]:5000", Err(Refusal::UnspecifiedAddress)),
+            ("255.255.255.255:5000", Err(Refusal::BroadcastAddress)),
+            ("224.0.0.1:5000", Err(Refusal::MulticastAddress)),
+            ("239.255.255.255:5000", Err(Refusal::MulticastAddress)),
+            ("[ff02::1]:5000", Err(Refusal::MulticastAddress)),
+        ] {
+            assert_eq!(rule.check(source.parse().unwrap()), expected, "{source}");
+        }
+    }
+
+    #[test]
+    fn every_refusal_is_listed_at_its_discriminant() {
+        for (index, refusal) in Refusal::ALL.into_iter().enumerate() {
+            assert_eq!(refusal as usize, index);
+        }
+    }
+}
