@@ -1,10 +1,14 @@
 //! Sockets, threads and time: what the programs share between a file descriptor and a message.
 //!
-//! Read [`worker`] and [`shutdown`] first (how a daemon starts and ends), then [`http`] and [`udp`].
+//! Read [`worker`] and [`shutdown`] first (how a daemon starts and ends), then [`watch`] (the clock
+//! and the deadlines of one worker), then [`http`] and [`udp`].
 
+pub mod access_log;
 pub mod http;
 pub mod icmp;
 pub mod listen;
 pub mod shutdown;
+pub mod telemetry;
 pub mod udp;
+pub mod watch;
 pub mod worker;

@@ -1,1 +1,17 @@
-//! http
+//! HTTP/1.1 connections, as server and as client: what moves the messages of `netproto::http` over
+//! TCP.
+//!
+//! [`transport`] is the ground of both sides: a stream with its buffers and its deadline.
+//! [`server`] accepts and holds the bounds, [`connection`] runs one connection, and a program
+//! answers through [`server::Service`] with a [`response::Response`]. [`client`] is the other side,
+//! and [`pool`] keeps its idle connections.
+
+pub mod body;
+pub mod buffer;
+pub mod client;
+mod connection;
+pub mod outbox;
+pub mod pool;
+pub mod response;
+pub mod server;
+pub mod transport;

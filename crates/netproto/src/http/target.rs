@@ -1,6 +1,7 @@
 //! Request targets (RFC 9112 §3.2), authorities, and the file that a path names.
 
 use std::borrow::Cow;
+use std::fmt;
 use std::net::Ipv6Addr;
 
 use super::grammar::{hex_digit, is_reg_name, parse_digits};
@@ -39,6 +40,27 @@ pub enum Target<'b> {
     },
     /// `*`, for OPTIONS only: the server as a whole.
     Asterisk,
+}
+
+impl fmt::Display for Target<'_> {
+    /// As it was sent.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match *self {
+            Target::Origin { path, .. } => f.write_str(path)?,
+            Target::Absolute {
+                scheme,
+                authority,
+                path,
+                ..
+            } => write!(f, "{scheme}://{authority}{path}")?,
+            Target::Authority { authority, .. } => f.write_str(authority)?,
+            Target::Asterisk => f.write_str("*")?,
+        }
+        match self.query() {
+            Some(query) => write!(f, "?{query}"),
+            None => Ok(()),
+        }
+    }
 }
 
 /// Why a target is refused. All are a 400.

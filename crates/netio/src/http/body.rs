@@ -1,0 +1,147 @@
+//! Bodies as they come in, on either side of a connection.
+
+use std::io;
+use std::time::Duration;
+
+use bytes::Bytes;
+use netproto::http::body::{BodyDecoder, BodyError, BodyFraming};
+use thiserror::Error;
+
+use super::buffer::BUFFER_BYTES;
+use super::transport::Transport;
+
+/// Why a body did not come whole.
+#[derive(Debug, Error)]
+pub enum ReadBodyError {
+    /// Its framing breaks a rule, it is too long, or it ended early.
+    #[error(transparent)]
+    Malformed(#[from] BodyError),
+    /// The connection failed or was late.
+    #[error("the connection failed within the body: {0}")]
+    Broken(#[from] io::Error),
+}
+
+/// Reads the next piece of a body; `None` at its end. `stall` is how long it may wait for a byte.
+pub async fn read_chunk(
+    transport: &mut Transport,
+    decoder: &mut BodyDecoder,
+    stall: Duration,
+) -> Result<Option<Bytes>, ReadBodyError> {
+    loop {
+        while !decoder.is_done() && !transport.input.is_empty() {
+            let filled = transport.input.filled();
+            let decoded = decoder.decode(filled)?;
+            let data = Bytes::copy_from_slice(&filled[decoded.data]);
+            transport.input.consume(decoded.consumed);
+            if !data.is_empty() {
+                return Ok(Some(data));
+            }
+            if decoded.consumed == 0 {
+                break;
+            }
+        }
+        if decoder.is_done() {
+            return Ok(None);
+        }
+        transport.sentry.allow(stall);
+        if transport.fill(BUFFER_BYTES).await? == 0 {
+            decoder.end_of_input()?;
+            return Ok(None);
+        }
+    }
+}
+
+/// The body of a request, for the program that answers it. What it leaves unread, the connection
+/// drains or cuts.
+#[derive(Debug)]
+pub struct RequestBody<'t> {
+    transport: &'t mut Transport,
+    decoder: BodyDecoder,
+    framing: BodyFraming,
+    expects_continue: bool,
+    stall: Duration,
+}
+
+impl<'t> RequestBody<'t> {
+    pub(super) fn new(
+        transport: &'t mut Transport,
+        decoder: BodyDecoder,
+        framing: BodyFraming,
+        expects_continue: bool,
+        stall: Duration,
+    ) -> Self {
+        RequestBody {
+            transport,
+            decoder,
+            framing,
+            expects_continue,
+            stall,
+        }
+    }
+
+    /// How its end is told.
+    pub fn framing(&self) -> BodyFraming {
+        self.framing
+    }
+
+    /// Whether it has been read to its end (at once, where there is none).
+    pub fn is_done(&self) -> bool {
+        self.decoder.is_done()
+    }
+
+    /// The next piece; `None` at the end. A client that waits for 100 (Continue) gets it with the
+    /// first call (RFC 9110 §10.1.1).
+    pub async fn chunk(&mut self) -> Result<Option<Bytes>, ReadBodyError> {
+        if self.expects_continue && !self.is_done() {
+            self.expects_continue = false;
+            if self.transport.input.is_empty() {
+                let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
+                self.transport
+                    .output
+                    .render(|rendered| rendered.extend_from_slice(interim));
+                self.transport.flush(self.stall).await?;
+            }
+        }
+        read_chunk(self.transport, &mut self.decoder, self.stall).await
+    }
+
+    /// What is left of it, without the connection.
+    pub(super) fn leave(self) -> Unread {
+        Unread {
+            decoder: self.decoder,
+            expects_continue: self.expects_continue,
+        }
+    }
+}
+
+/// What a program left of a request's body.
+pub(super) struct Unread {
+    decoder: BodyDecoder,
+    expects_continue: bool,
+}
+
+impl Unread {
+    /// Whether the connection may go on behind it. A client that was never told to go on may or
+    /// may not send its body: nobody can tell (RFC 9110 §10.1.1).
+    pub(super) fn can_be_drained(&self) -> bool {
+        self.decoder.is_done() || !self.expects_continue
+    }
+
+    /// Reads and drops it, at most `limit` bytes. Returns whether the end was reached: only then
+    /// can another request follow.
+    pub(super) async fn drain(
+        mut self,
+        transport: &mut Transport,
+        limit: usize,
+        stall: Duration,
+    ) -> bool {
+        let mut left = limit;
+        loop {
+            match read_chunk(transport, &mut self.decoder, stall).await {
+                Ok(None) => return true,
+                Ok(Some(bytes)) if bytes.len() <= left => left -= bytes.len(),
+                _ => return false,
+            }
+        }
+    }
+}

@@ -1,0 +1,297 @@
+//! The client's side: one connection to an origin, one request at a time.
+
+use std::io;
+use std::pin::Pin;
+use std::rc::Rc;
+use std::task::{Context, Poll, ready};
+use std::time::Duration;
+
+use bytes::Bytes;
+use futures_core::Stream;
+use netproto::http::Status;
+use netproto::http::body::{BodyDecoder, BodyError, BodyFraming};
+use netproto::http::fields::FieldSlots;
+use netproto::http::head::{HeadError, HeadScan, ResponseHead};
+use netproto::http::limits::Limits;
+use netproto::http::method::Method;
+use netproto::http::status::StatusCode;
+use thiserror::Error;
+use tokio::net::TcpStream;
+
+use super::body::{ReadBodyError, read_chunk};
+use super::buffer::Buffers;
+use super::response::BodyStream;
+use super::transport::Transport;
+use crate::watch::{Sentry, Watch};
+
+/// How many interim (1xx) answers are passed over before the origin is given up.
+const INTERIM_ANSWERS: usize = 8;
+
+/// How long each step may take.
+#[derive(Clone, Debug)]
+pub struct Patience {
+    /// Resolving a name and connecting, all addresses together.
+    pub connect: Duration,
+    /// From the end of the request to the end of the answer's head.
+    pub answer: Duration,
+    /// Without any byte, within a body either way.
+    pub stall: Duration,
+}
+
+impl Default for Patience {
+    fn default() -> Self {
+        Patience {
+            connect: Duration::from_secs(5),
+            answer: Duration::from_secs(30),
+            stall: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Why an origin gave no answer.
+#[derive(Debug, Error)]
+pub enum ClientError {
+    /// Its name has no address, or no address took the connection.
+    #[error("cannot connect to {origin}: {cause}")]
+    Connect {
+        /// `host:port`.
+        origin: String,
+        /// What the system said.
+        cause: io::Error,
+    },
+    /// It ended the connection before the first byte of an answer.
+    #[error("the connection was closed before an answer")]
+    Closed,
+    /// The connection failed within the request or the answer.
+    #[error("the connection failed: {0}")]
+    Broken(io::Error),
+    /// It took too long.
+    #[error("no answer in time")]
+    Late,
+    /// Its answer breaks a rule of HTTP.
+    #[error("a malformed answer: {0}")]
+    Malformed(#[from] HeadError),
+    /// It sent interim answers and never a final one.
+    #[error("too many interim answers")]
+    Interim,
+}
+
+impl From<io::Error> for ClientError {
+    fn from(error: io::Error) -> ClientError {
+        match error.kind() {
+            io::ErrorKind::TimedOut => ClientError::Late,
+            _ => ClientError::Broken(error),
+        }
+    }
+}
+
+/// A connection to an origin.
+#[derive(Debug)]
+pub struct Connection {
+    transport: Transport,
+    patience: Patience,
+    /// Whether it has carried a request before: then the origin may close it at any time, and a
+    /// request that found it closed may be tried again (RFC 9112 §9.3.1).
+    reused: bool,
+}
+
+impl Connection {
+    /// Resolves `origin` (`host:port`) and connects to the first of its addresses that answers.
+    pub async fn connect(
+        origin: &str,
+        watch: &Rc<Watch>,
+        buffers: &Buffers,
+        patience: &Patience,
+    ) -> Result<Connection, ClientError> {
+        let sentry = watch.post();
+        sentry.allow(patience.connect);
+        match connect(origin, &sentry).await {
+            Ok(stream) => {
+                let transport = Transport::new(stream, buffers, sentry);
+                Ok(Connection {
+                    transport,
+                    patience: patience.clone(),
+                    reused: false,
+                })
+            }
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(ClientError::Late),
+            Err(cause) => Err(ClientError::Connect {
+                origin: origin.to_owned(),
+                cause,
+            }),
+        }
+    }
+
+    /// Whether it has carried a request before.
+    pub fn is_reused(&self) -> bool {
+        self.reused
+    }
+
+    /// Whether it can carry another request now.
+    pub(super) fn is_quiet(&mut self) -> bool {
+        self.transport.is_quiet()
+    }
+
+    /// Renders a part of a request, to be written by [`Connection::flush`].
+    pub fn render(&mut self, render: impl FnOnce(&mut Vec<u8>)) {
+        self.transport.output.render(render);
+    }
+
+    /// Adds bytes to what is to be written.
+    pub fn push(&mut self, bytes: Bytes) {
+        self.transport.output.push(bytes);
+    }
+
+    /// Writes what is rendered.
+    pub async fn flush(&mut self) -> Result<(), ClientError> {
+        Ok(self.transport.flush(self.patience.stall).await?)
+    }
+
+    /// Reads the head of the final answer to a request by `method`; interim answers are passed
+    /// over, but not 101. Returns its bytes, a whole head, for [`ResponseHead::parse`].
+    pub async fn head(
+        &mut self,
+        method: &Method<'_>,
+        limits: &Limits,
+    ) -> Result<Bytes, ClientError> {
+        self.transport.sentry.allow(self.patience.answer);
+        let mut scan = HeadScan::new();
+        let mut interim = 0;
+        let mut any = false;
+        loop {
+            match self.look(&mut scan, method, limits)? {
+                Status::Complete((status, head)) => {
+                    if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
+                        return Ok(head);
+                    }
+                    interim += 1;
+                    if interim > INTERIM_ANSWERS {
+                        return Err(ClientError::Interim);
+                    }
+                    continue;
+                }
+                Status::Partial => {}
+            }
+            match self.transport.fill(limits.head_bytes()).await {
+                Ok(0) if any => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+                Ok(0) => return Err(ClientError::Closed),
+                Ok(_) => any = true,
+                Err(error) if !any && error.kind() == io::ErrorKind::ConnectionReset => {
+                    return Err(ClientError::Closed);
+                }
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn look(
+        &mut self,
+        scan: &mut HeadScan,
+        method: &Method<'_>,
+        limits: &Limits,
+    ) -> Result<Status<(StatusCode, Bytes)>, HeadError> {
+        let filled = self.transport.input.filled();
+        let (status, head) = {
+            let mut slots = FieldSlots::new();
+            match ResponseHead::resume(scan, filled, &mut slots, limits, method)? {
+                Status::Complete(head) => {
+                    (head.status, Bytes::copy_from_slice(&filled[..head.len]))
+                }
+                Status::Partial => return Ok(Status::Partial),
+            }
+        };
+        self.transport.input.consume(head.len());
+        *scan = HeadScan::new();
+        Ok(Status::Complete((status, head)))
+    }
+
+    /// The body that follows the head, as a stream. When it has come whole, and the connection can
+    /// carry another request, `keep` gets it back.
+    ///
+    /// # Errors
+    /// The length that the head names is over the limit.
+    pub fn into_body(
+        self,
+        framing: BodyFraming,
+        limits: &Limits,
+        keep: impl FnOnce(Connection) + 'static,
+    ) -> Result<BodyStream, BodyError> {
+        let decoder = BodyDecoder::new(framing, limits)?;
+        let keep: Box<dyn FnOnce(Connection)> = Box::new(keep);
+        let is_open_ended = framing == BodyFraming::UntilClose;
+        Ok(Box::pin(Pieces {
+            reading: Box::pin(read(self, decoder)),
+            keep: (!is_open_ended).then_some(keep),
+        }))
+    }
+
+    /// Takes it back after an answer without a body: ready for the next request.
+    #[must_use]
+    pub fn rested(mut self) -> Connection {
+        self.transport.rest();
+        self.reused = true;
+        self
+    }
+}
+
+async fn connect(origin: &str, sentry: &Sentry) -> io::Result<TcpStream> {
+    let addresses = sentry.wait_for(tokio::net::lookup_host(origin)).await?;
+    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
+    for address in addresses {
+        match sentry.wait_for(TcpStream::connect(address)).await {
+            Ok(stream) => {
+                stream.set_nodelay(true)?;
+                return Ok(stream);
+            }
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(error),
+            Err(error) => last = error,
+        }
+    }
+    Err(last)
+}
+
+type Read = (
+    Result<Option<Bytes>, ReadBodyError>,
+    Connection,
+    BodyDecoder,
+);
+
+async fn read(mut connection: Connection, mut decoder: BodyDecoder) -> Read {
+    let stall = connection.patience.stall;
+    let piece = read_chunk(&mut connection.transport, &mut decoder, stall).await;
+    (piece, connection, decoder)
+}
+
+/// A body as a stream of its pieces.
+struct Pieces {
+    reading: Pin<Box<dyn Future<Output = Read>>>,
+    keep: Option<Box<dyn FnOnce(Connection)>>,
+}
+
+impl Stream for Pieces {
+    type Item = io::Result<Bytes>;
+
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        let (piece, connection, decoder) = ready!(self.reading.as_mut().poll(context));
+        match piece {
+            Ok(Some(piece)) => {
+                self.reading = Box::pin(read(connection, decoder));
+                Poll::Ready(Some(Ok(piece)))
+            }
+            Ok(None) => {
+                if let Some(keep) = self.keep.take() {
+                    keep(connection.rested());
+                }
+                self.reading = Box::pin(std::future::pending());
+                Poll::Ready(None)
+            }
+            Err(error) => {
+                self.reading = Box::pin(std::future::pending());
+                Poll::Ready(Some(Err(match error {
+                    ReadBodyError::Broken(error) => error,
+                    ReadBodyError::Malformed(error) => io::Error::other(error),
+                })))
+            }
+        }
+    }
+}

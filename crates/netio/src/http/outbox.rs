@@ -1,0 +1,245 @@
+//! What is to be written on a connection: rendered heads and small bodies in one run of bytes,
+//! large bodies as they are, files by their descriptor.
+
+use std::collections::VecDeque;
+use std::io::{self, IoSlice};
+use std::ops::Range;
+use std::os::fd::OwnedFd;
+use std::sync::Arc;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+use smallvec::SmallVec;
+use tokio::io::Interest;
+use tokio::net::TcpStream;
+
+use super::buffer::Buffers;
+
+/// A body up to this size is copied behind its head: cheaper than one more piece to gather.
+const COPIED_BYTES: usize = 8 * 1024;
+/// How many pieces one write gathers.
+const GATHERED: usize = 16;
+/// How much of a file one call sends, so that one connection does not hold the worker for long.
+const FILE_STEP: u64 = 1024 * 1024;
+
+/// Bytes and files, in order, on their way out.
+#[derive(Debug)]
+pub struct Outbox {
+    buffers: Buffers,
+    /// Rendered heads and copied bodies; `pieces` names parts of it.
+    rendered: Vec<u8>,
+    /// Up to where `rendered` belongs to `pieces`; what is behind follows the last piece.
+    assigned: usize,
+    pieces: VecDeque<Piece>,
+    /// How much of the first piece is written.
+    written: usize,
+    pending: u64,
+}
+
+#[derive(Debug)]
+enum Piece {
+    Rendered(Range<usize>),
+    Shared(Bytes),
+    File {
+        file: Arc<OwnedFd>,
+        range: Range<u64>,
+    },
+}
+
+impl Outbox {
+    /// An empty one.
+    pub fn new(buffers: &Buffers) -> Outbox {
+        Outbox {
+            buffers: buffers.clone(),
+            rendered: Vec::new(),
+            assigned: 0,
+            pieces: VecDeque::new(),
+            written: 0,
+            pending: 0,
+        }
+    }
+
+    /// Bytes not yet handed to the kernel.
+    pub fn pending(&self) -> u64 {
+        self.pending
+    }
+
+    /// Whether everything has been handed to the kernel.
+    pub fn is_empty(&self) -> bool {
+        self.pending == 0
+    }
+
+    /// Appends what `render` pushes.
+    pub fn render(&mut self, render: impl FnOnce(&mut Vec<u8>)) {
+        if self.rendered.capacity() == 0 {
+            self.rendered = self.buffers.lend_for_writing();
+        }
+        let before = self.rendered.len();
+        render(&mut self.rendered);
+        self.pending += (self.rendered.len() - before) as u64;
+    }
+
+    /// Appends bytes that others may share.
+    pub fn push(&mut self, bytes: Bytes) {
+        if bytes.len() <= COPIED_BYTES {
+            self.render(|rendered| rendered.extend_from_slice(&bytes));
+        } else {
+            self.assign_rendered();
+            self.pending += bytes.len() as u64;
+            self.pieces.push_back(Piece::Shared(bytes));
+        }
+    }
+
+    /// Appends a part of a file.
+    pub fn push_file(&mut self, file: Arc<OwnedFd>, range: Range<u64>) {
+        if range.is_empty() {
+            return;
+        }
+        self.assign_rendered();
+        self.pending += range.end - range.start;
+        self.pieces.push_back(Piece::File { file, range });
+    }
+
+    fn assign_rendered(&mut self) {
+        if self.assigned < self.rendered.len() {
+            self.pieces
+                .push_back(Piece::Rendered(self.assigned..self.rendered.len()));
+            self.assigned = self.rendered.len();
+        }
+    }
+
+    /// Hands as much as possible to the kernel in one call, and returns how many bytes that were.
+    ///
+    /// # Errors
+    /// The stream's; and `UnexpectedEof` if a file has become shorter than what was promised.
+    pub fn poll_write(
+        &mut self,
+        context: &mut Context<'_>,
+        stream: &TcpStream,
+    ) -> Poll<io::Result<u64>> {
+        loop {
+            ready!(stream.poll_write_ready(context))?;
+            match self.try_write(stream) {
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+                Ok(count) => {
+                    self.done(count);
+                    return Poll::Ready(Ok(count));
+                }
+                Err(error) => return Poll::Ready(Err(error)),
+            }
+        }
+    }
+
+    fn try_write(&mut self, stream: &TcpStream) -> io::Result<u64> {
+        if self.pieces.is_empty() && self.assigned == 0 {
+            // The common case: one run of rendered bytes.
+            return stream
+                .try_write(&self.rendered[self.written..])
+                .map(|count| count as u64);
+        }
+        self.assign_rendered();
+        if let Some(Piece::File { file, range }) = self.pieces.front() {
+            let mut offset = range.start;
+            let step = (range.end - range.start).min(FILE_STEP) as usize;
+            let sent = stream.try_io(Interest::WRITABLE, || {
+                Ok(rustix::fs::sendfile(stream, file, Some(&mut offset), step)?)
+            })?;
+            if sent == 0 {
+                return Err(io::Error::new(
+                    io::ErrorKind::UnexpectedEof,
+                    "the file became shorter while it was sent",
+                ));
+            }
+            return Ok(sent as u64);
+        }
+        let mut slices = SmallVec::<[IoSlice<'_>; GATHERED]>::new();
+        let mut skip = self.written;
+        let mut before_file = false;
+        for piece in &self.pieces {
+            let bytes = match piece {
+                Piece::Rendered(range) => &self.rendered[range.clone()],
+                Piece::Shared(bytes) => &bytes[..],
+                Piece::File { .. } => {
+                    before_file = true;
+                    break;
+                }
+            };
+            if slices.len() == GATHERED {
+                break;
+            }
+            slices.push(IoSlice::new(&bytes[skip..]));
+            skip = 0;
+        }
+        if before_file {
+            // The head waits in the kernel for the first bytes of the file, to share a segment.
+            stream.try_io(Interest::WRITABLE, || {
+                let mut control = SendAncillaryBuffer::default();
+                let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
+                Ok(sendmsg(stream, &slices, &mut control, flags)? as u64)
+            })
+        } else {
+            stream.try_write_vectored(&slices).map(|count| count as u64)
+        }
+    }
+
+    fn done(&mut self, count: u64) {
+        self.pending -= count;
+        if self.pending == 0 {
+            self.reset();
+            return;
+        }
+        let mut count = count as usize;
+        if self.pieces.is_empty() {
+            self.written += count;
+            return;
+        }
+        while count > 0 {
+            let Some(front) = self.pieces.front_mut() else {
+                return;
+            };
+            let length = match front {
+                Piece::Rendered(range) => range.len(),
+                Piece::Shared(bytes) => bytes.len(),
+                Piece::File { range, .. } => {
+                    range.start += count as u64;
+                    if range.is_empty() {
+                        self.pieces.pop_front();
+                    }
+                    return;
+                }
+            };
+            let left = length - self.written;
+            if count < left {
+                self.written += count;
+                return;
+            }
+            count -= left;
+            self.written = 0;
+            self.pieces.pop_front();
+        }
+    }
+
+    fn reset(&mut self) {
+        self.rendered.clear();
+        self.pieces.clear();
+        self.assigned = 0;
+        self.written = 0;
+    }
+
+    /// Gives the memory back if nothing is held.
+    pub fn rest(&mut self) {
+        if self.pending == 0 && self.rendered.capacity() > 0 {
+            self.buffers
+                .take_back_written(std::mem::take(&mut self.rendered));
+            self.pieces = VecDeque::new();
+        }
+    }
+}
+
+impl Drop for Outbox {
+    fn drop(&mut self) {
+        self.buffers
+            .take_back_written(std::mem::take(&mut self.rendered));
+    }
+}

@@ -1,0 +1,178 @@
+//! The server's side: accepting, its bounds, and what a program must answer.
+
+use std::io;
+use std::net::SocketAddr;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use netproto::http::head::RequestHead;
+use netproto::http::limits::Limits;
+use tokio::net::{TcpListener, TcpStream};
+use tracing::warn;
+
+use super::body::RequestBody;
+use super::buffer::Buffers;
+use super::connection;
+use super::response::Response;
+use crate::access_log::AccessLog;
+use crate::shutdown::Stop;
+use crate::telemetry::HttpCounters;
+use crate::watch::Watch;
+
+/// How long accepting pauses when the process or the system has no descriptor left.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// A program that answers requests.
+pub trait Service: 'static {
+    /// Answers from memory, without waiting; `None` leaves the request to [`Service::exchange`].
+    /// Asked only for requests without a body.
+    fn at_once(&self, request: &Request<'_>) -> Option<Response>;
+
+    /// Answers a request with whatever that takes.
+    fn exchange(
+        &self,
+        request: &Request<'_>,
+        body: &mut RequestBody<'_>,
+    ) -> impl Future<Output = Response>;
+}
+
+/// A request and what is known beside it.
+#[derive(Debug)]
+pub struct Request<'r> {
+    /// The head as it was parsed.
+    pub head: &'r RequestHead<'r, 'r>,
+    /// Who sent it.
+    pub client: SocketAddr,
+    /// The worker's clock.
+    pub now: Instant,
+    /// The worker's wall clock, in seconds since 1970.
+    pub unix_seconds: u64,
+}
+
+/// The bounds of a server's connections.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    /// What a request may measure.
+    pub limits: Limits,
+    /// How many connections a worker holds; more wait unaccepted.
+    pub connections: usize,
+    /// How long a head may take from its first byte to its last (408 after that).
+    pub head: Duration,
+    /// How long a connection may stay idle between requests.
+    pub idle: Duration,
+    /// How long a body may stall.
+    pub body_stall: Duration,
+    /// How long a client may take nothing of an answer.
+    pub write_stall: Duration,
+    /// How many bytes of a body that nobody read are drained to keep a connection.
+    pub drained_bytes: usize,
+    /// How long a connection is drained before it is closed.
+    pub linger: Duration,
+    /// How long an idle connection may still bring a request once stopping has begun.
+    pub stop_grace: Duration,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Settings {
+            limits: Limits::default(),
+            connections: 20_000,
+            head: Duration::from_secs(10),
+            idle: Duration::from_mins(1),
+            body_stall: Duration::from_secs(30),
+            write_stall: Duration::from_secs(30),
+            drained_bytes: 256 * 1024,
+            linger: Duration::from_secs(2),
+            stop_grace: Duration::from_millis(500),
+        }
+    }
+}
+
+/// What the connections of one worker share.
+#[derive(Debug)]
+pub struct Server<S> {
+    /// Who answers.
+    pub service: S,
+    /// The bounds.
+    pub settings: Settings,
+    /// The worker's clock and deadlines.
+    pub watch: Rc<Watch>,
+    /// The worker's buffers.
+    pub buffers: Buffers,
+    /// What is counted.
+    pub counters: Arc<HttpCounters>,
+    /// Where requests are logged, if they are.
+    pub log: Option<AccessLog>,
+}
+
+/// Accepts connections and serves each on a task of its own until `stop`; then takes what the
+/// kernel had already accepted, and returns when the listener is closed. The connections go on until
+/// they are done; [`Watch::keep`] ends with the last.
+pub async fn serve<S: Service>(
+    listener: std::net::TcpListener,
+    server: Rc<Server<S>>,
+    stop: Stop,
+) -> io::Result<()> {
+    let listener = TcpListener::from_std(listener)?;
+    // Held so that the watch goes on while there may be connections to come.
+    let _sentry = server.watch.post();
+    let mut requested = std::pin::pin!(stop.requested());
+    loop {
+        let accepted = tokio::select! {
+            biased;
+            accepted = listener.accept(), if server.has_room() => accepted,
+            () = &mut requested => break,
+            () = tokio::time::sleep(ACCEPT_PAUSE), if !server.has_room() => continue,
+        };
+        match accepted {
+            Ok((stream, client)) => welcome(&server, stream, client),
+            Err(error) => pause_after(&error, &server).await,
+        }
+    }
+    // What waits in the kernel's queue has been promised a connection.
+    while let Some(Ok((stream, client))) = accept_now(&listener).await {
+        welcome(&server, stream, client);
+    }
+    Ok(())
+}
+
+impl<S> Server<S> {
+    fn has_room(&self) -> bool {
+        self.counters.open.value() < self.settings.connections as u64
+    }
+}
+
+fn welcome<S: Service>(server: &Rc<Server<S>>, stream: TcpStream, client: SocketAddr) {
+    server.counters.accepted.add(1);
+    server.counters.open.add(1);
+    let server = Rc::clone(server);
+    tokio::task::spawn_local(async move {
+        connection::run(&server, stream, client).await;
+        server.counters.open.subtract(1);
+    });
+}
+
+/// A connection that ended before it was accepted is the client's matter; a lack of descriptors or
+/// memory is ours, and would come back at once.
+async fn pause_after<S>(error: &io::Error, server: &Server<S>) {
+    if matches!(
+        error.kind(),
+        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
+    ) {
+        return;
+    }
+    server.counters.accept_failed.add(1);
+    warn!(%error, "cannot accept a connection; raise the limit of open files (ulimit -n)");
+    tokio::time::sleep(ACCEPT_PAUSE).await;
+}
+
+async fn accept_now(listener: &TcpListener) -> Option<io::Result<(TcpStream, SocketAddr)>> {
+    std::future::poll_fn(|context| {
+        std::task::Poll::Ready(match listener.poll_accept(context) {
+            std::task::Poll::Ready(accepted) => Some(accepted),
+            std::task::Poll::Pending => None,
+        })
+    })
+    .await
+}

@@ -1,0 +1,185 @@
+//! A TCP stream with its buffers and its deadline: the ground of both sides of HTTP.
+
+use std::io;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll};
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::net::TcpStream;
+
+use super::buffer::{BUFFER_BYTES, Buffers, ReadBuffer};
+use super::outbox::Outbox;
+use crate::watch::Sentry;
+
+/// The stream, what came and what is to go.
+#[derive(Debug)]
+pub struct Transport {
+    stream: TcpStream,
+    /// What came and is not yet used.
+    pub input: ReadBuffer,
+    /// What is to be written.
+    pub output: Outbox,
+    /// Its place in the worker's watch.
+    pub sentry: Sentry,
+}
+
+impl Transport {
+    /// Takes over a connected stream.
+    pub fn new(stream: TcpStream, buffers: &Buffers, sentry: Sentry) -> Transport {
+        Transport {
+            stream,
+            input: ReadBuffer::new(buffers),
+            output: Outbox::new(buffers),
+            sentry,
+        }
+    }
+
+    /// Waits for bytes and reads them into `input`, which grows up to `limit`. Returns how many
+    /// came; 0 when the other side has ended.
+    ///
+    /// # Errors
+    /// `TimedOut` when the deadline passes; the stream's own.
+    pub async fn fill(&mut self, limit: usize) -> io::Result<usize> {
+        let Transport {
+            stream,
+            input,
+            sentry,
+            ..
+        } = self;
+        sentry
+            .wait(|context| poll_fill(stream, input, limit, context))
+            .await
+    }
+
+    /// As [`Transport::fill`], but ends with `None` when the worker begins to stop.
+    pub(super) async fn fill_unless_stopping(&mut self, limit: usize) -> io::Result<Option<usize>> {
+        let Transport {
+            stream,
+            input,
+            sentry,
+            ..
+        } = self;
+        sentry
+            .wait(|context| match poll_fill(stream, input, limit, context) {
+                Poll::Ready(result) => Poll::Ready(result.map(Some)),
+                Poll::Pending if sentry.watch().is_stopping() => Poll::Ready(Ok(None)),
+                Poll::Pending => Poll::Pending,
+            })
+            .await
+    }
+
+    /// Writes all that is pending; `stall` is how long it may wait without any progress.
+    ///
+    /// # Errors
+    /// `TimedOut` when the other side takes nothing for that long; the stream's own.
+    pub async fn flush(&mut self, stall: Duration) -> io::Result<()> {
+        let Transport {
+            stream,
+            output,
+            sentry,
+            ..
+        } = self;
+        while !output.is_empty() {
+            sentry.allow(stall);
+            sentry
+                .wait(|context| output.poll_write(context, stream))
+                .await?;
+        }
+        Ok(())
+    }
+
+    /// Gives back the memory that an idle connection does not need.
+    pub fn rest(&mut self) {
+        self.input.rest();
+        self.output.rest();
+    }
+
+    /// Whether an idle connection is still good for a request: open, and nothing has come that
+    /// nobody asked for.
+    pub fn is_quiet(&mut self) -> bool {
+        let mut byte = [0];
+        self.input.is_empty()
+            && matches!(
+                self.stream.try_read(&mut byte),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock
+            )
+    }
+
+    /// Ends the sending side, then reads and drops what still comes, at most `bytes` and for
+    /// `patience`: closing at once would reset the connection, and the last answer could be lost
+    /// with it (RFC 9112 §9.6).
+    pub async fn linger(&mut self, bytes: usize, patience: Duration) {
+        self.sentry.allow(patience);
+        if self.stream.shutdown().await.is_err() {
+            return;
+        }
+        let mut left = bytes;
+        loop {
+            let held = self.input.filled().len();
+            self.input.consume(held);
+            match self.fill(BUFFER_BYTES).await {
+                Ok(count) if count > 0 && count <= left => left -= count,
+                _ => return,
+            }
+        }
+    }
+}
+
+fn poll_fill(
+    stream: &mut TcpStream,
+    input: &mut ReadBuffer,
+    limit: usize,
+    context: &mut Context<'_>,
+) -> Poll<io::Result<usize>> {
+    // No buffer is taken before there is something to put into it.
+    std::task::ready!(stream.poll_read_ready(context))?;
+    let room = input.room(limit);
+    if room.is_empty() {
+        return Poll::Ready(Err(io::Error::other("more came than there is room for")));
+    }
+    let mut room = ReadBuf::new(room);
+    match Pin::new(stream).poll_read(context, &mut room) {
+        Poll::Ready(result) => {
+            let count = room.filled().len();
+            input.came(count);
+            Poll::Ready(result.map(|()| count))
+        }
+        Poll::Pending => {
+            input.rest();
+            Poll::Pending
+        }
+    }
+}
+
+impl Sentry {
+    /// Waits for `poll` to be ready, at most until the deadline.
+    ///
+    /// # Errors
+    /// `TimedOut` when the deadline passes; those of `poll`.
+    pub async fn wait<T>(
+        &self,
+        mut poll: impl FnMut(&mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> io::Result<T> {
+        std::future::poll_fn(|context| {
+            if let Poll::Ready(result) = poll(context) {
+                return Poll::Ready(result);
+            }
+            if self.is_late() {
+                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+            }
+            self.wake_later(context);
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// Waits for `future`, at most until the deadline.
+    ///
+    /// # Errors
+    /// `TimedOut` when the deadline passes; those of `future`.
+    pub async fn wait_for<T>(&self, future: impl Future<Output = io::Result<T>>) -> io::Result<T> {
+        let mut future = pin!(future);
+        self.wait(|context| future.as_mut().poll(context)).await
+    }
+}

@@ -1,0 +1,270 @@
+//! What the daemons count. Each worker has counters of its own, which only it writes, so counting
+//! costs no shared cache line; they are added up when somebody asks.
+
+use std::fmt;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use netproto::http::status::StatusCode;
+use prometheus_client::collector::Collector;
+use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet, text};
+use prometheus_client::metrics::MetricType;
+use prometheus_client::metrics::counter::ConstCounter;
+use prometheus_client::registry::Registry;
+
+/// A count that one thread writes and any thread reads.
+#[derive(Debug, Default)]
+pub struct Counter(AtomicU64);
+
+impl Counter {
+    /// Adds; to be called by the one thread that owns the counter.
+    #[inline]
+    pub fn add(&self, count: u64) {
+        self.0
+            .store(self.value().wrapping_add(count), Ordering::Relaxed);
+    }
+
+    /// Subtracts, for what is open now; by the same thread.
+    #[inline]
+    pub fn subtract(&self, count: u64) {
+        self.0
+            .store(self.value().wrapping_sub(count), Ordering::Relaxed);
+    }
+
+    /// The count now.
+    #[inline]
+    pub fn value(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// What one worker's HTTP server counts.
+#[derive(Debug, Default)]
+pub struct HttpCounters {
+    /// Connections accepted.
+    pub accepted: Counter,
+    /// Times that no connection could be accepted for want of descriptors or memory.
+    pub accept_failed: Counter,
+    /// Connections open now.
+    pub open: Counter,
+    /// Requests refused because they could not be read.
+    pub refused: Counter,
+    /// Connections ended because a deadline passed.
+    pub late: Counter,
+    /// Connections that broke.
+    pub broken: Counter,
+    /// Bytes rendered as answers, heads included; streamed bodies are not among them.
+    pub bytes_sent: Counter,
+    /// Answers by the first digit of their status, 1 to 5.
+    answers: [Counter; 5],
+}
+
+impl HttpCounters {
+    /// Counts one answer.
+    #[inline]
+    pub fn answered(&self, status: StatusCode) {
+        let class = usize::from(status.as_u16() / 100);
+        if let Some(counter) = class
+            .checked_sub(1)
+            .and_then(|index| self.answers.get(index))
+        {
+            counter.add(1);
+        }
+    }
+
+    /// Answers so far.
+    pub fn answers(&self) -> u64 {
+        self.answers.iter().map(Counter::value).sum()
+    }
+}
+
+/// The figures of a daemon, by the names under which /metrics shows them.
+#[derive(Debug)]
+pub struct Metrics(Registry);
+
+impl Metrics {
+    /// None yet; every name will begin with `prefix` and an underscore.
+    pub fn new(prefix: &str) -> Metrics {
+        Metrics(Registry::with_prefix(prefix))
+    }
+
+    /// Shows a count that only grows. `read` adds up whatever it is made of.
+    pub fn counter(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        read: impl Fn() -> u64 + Send + Sync + 'static,
+    ) {
+        self.figure(name, help, MetricType::Counter, move || vec![("", read())]);
+    }
+
+    /// Shows a value that rises and falls.
+    pub fn gauge(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        read: impl Fn() -> u64 + Send + Sync + 'static,
+    ) {
+        self.figure(name, help, MetricType::Gauge, move || vec![("", read())]);
+    }
+
+    /// Shows counts of one name that differ by what `label` says of them.
+    pub fn counters(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        label: &'static str,
+        read: impl Fn() -> Vec<(&'static str, u64)> + Send + Sync + 'static,
+    ) {
+        self.0.register_collector(Box::new(Figure {
+            name,
+            help,
+            kind: MetricType::Counter,
+            label: Some(label),
+            read: Box::new(read),
+        }));
+    }
+
+    /// Shows what the HTTP servers of all workers count.
+    pub fn http(&mut self, workers: &[Arc<HttpCounters>]) {
+        let sum = |of: fn(&HttpCounters) -> &Counter| {
+            let workers = workers.to_vec();
+            move || workers.iter().map(|worker| of(worker).value()).sum()
+        };
+        let mut counter = |name, help, of| self.counter(name, help, sum(of));
+        counter("http_connections_accepted", "Connections accepted", |c| {
+            &c.accepted
+        });
+        counter(
+            "http_accept_failed",
+            "Accepts that failed for want of descriptors",
+            |c| &c.accept_failed,
+        );
+        counter(
+            "http_requests_refused",
+            "Requests that could not be read",
+            |c| &c.refused,
+        );
+        counter(
+            "http_connections_late",
+            "Connections ended by a deadline",
+            |c| &c.late,
+        );
+        counter("http_connections_broken", "Connections that broke", |c| {
+            &c.broken
+        });
+        counter(
+            "http_rendered_bytes",
+            "Bytes of answers, but for streamed bodies",
+            |c| &c.bytes_sent,
+        );
+        self.gauge(
+            "http_connections_open",
+            "Connections open now",
+            sum(|c| &c.open),
+        );
+        let workers = workers.to_vec();
+        self.counters(
+            "http_answers",
+            "Answers by the class of their status",
+            "class",
+            move || {
+                let of = |index: usize| workers.iter().map(|w| w.answers[index].value()).sum();
+                vec![
+                    ("1xx", of(0)),
+                    ("2xx", of(1)),
+                    ("3xx", of(2)),
+                    ("4xx", of(3)),
+                    ("5xx", of(4)),
+                ]
+            },
+        );
+    }
+
+    /// All of them in the text format that Prometheus reads.
+    pub fn render(&self) -> Result<String, fmt::Error> {
+        let mut page = String::new();
+        text::encode(&mut page, &self.0)?;
+        Ok(page)
+    }
+
+    fn figure(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        kind: MetricType,
+        read: impl Fn() -> Vec<(&'static str, u64)> + Send + Sync + 'static,
+    ) {
+        let figure = Figure {
+            name,
+            help,
+            kind,
+            label: None,
+            read: Box::new(read),
+        };
+        self.0.register_collector(Box::new(figure));
+    }
+}
+
+struct Figure {
+    name: &'static str,
+    help: &'static str,
+    kind: MetricType,
+    label: Option<&'static str>,
+    read: Box<dyn Fn() -> Vec<(&'static str, u64)> + Send + Sync>,
+}
+
+impl Collector for Figure {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        let mut metric = encoder.encode_descriptor(self.name, self.help, None, self.kind)?;
+        for (value_of_label, value) in (self.read)() {
+            match self.label {
+                Some(label) => {
+                    let labels = [(label, value_of_label)];
+                    ConstCounter::new(value).encode(metric.encode_family(&labels)?)?;
+                }
+                None if matches!(self.kind, MetricType::Gauge) => {
+                    metric.encode_gauge(&i64::try_from(value).unwrap_or(i64::MAX))?;
+                }
+                None => metric.encode_counter::<NoLabelSet, _, u64>(&value, None)?,
+            }
+        }
+        Ok(())
+    }
+}
+
+impl fmt::Debug for Figure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Figure")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_workers_counts_are_added_up() {
+        let workers: Vec<_> = (0..2).map(|_| Arc::new(HttpCounters::default())).collect();
+        workers[0].accepted.add(3);
+        workers[1].accepted.add(4);
+        workers[0].open.add(2);
+        workers[0].open.subtract(1);
+        workers[1].answered(StatusCode::NOT_FOUND);
+        let mut metrics = Metrics::new("lab");
+        metrics.http(&workers);
+        let page = metrics.render().unwrap();
+        for line in [
+            "lab_http_connections_accepted_total 7",
+            "lab_http_connections_open 1",
+            "lab_http_answers_total{class=\"4xx\"} 1",
+        ] {
+            assert!(
+                page.lines().any(|found| found == line),
+                "{line} not in\n{page}"
+            );
+        }
+    }
+}
