@@ -4,6 +4,7 @@
 //! and the deadlines of one worker), then [`http`] and [`udp`].
 
 pub mod access_log;
+pub mod admin;
 pub mod http;
 pub mod icmp;
 pub mod listen;

@@ -5,9 +5,13 @@ use std::io;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use thiserror::Error;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep_until};
+use tracing::info;
+
+use crate::shutdown::{StopSignals, Stopper};
 
 /// The workers of a daemon.
 #[derive(Debug)]
@@ -55,19 +59,43 @@ impl Crew {
         Ok(Crew { threads, ended })
     }
 
-    /// Waits until every worker has ended, at most until `patience` has passed. Returns how many
-    /// were still at work then; they end with the process.
-    pub async fn join(mut self, patience: Duration) -> usize {
-        let deadline = Instant::now() + patience;
-        let mut running = self.threads.len();
-        while running > 0 {
-            match timeout_at(deadline, self.ended.recv()).await {
-                Ok(_) => running -= 1,
-                Err(_) => break,
+    /// Lets the workers work until a stop signal comes, then asks them to stop and waits until the
+    /// last has ended, at most `drain`; a second signal ends the wait.
+    ///
+    /// # Errors
+    /// [`StillAtWork`]: what they were doing ends with the process.
+    pub async fn work_until_stopped(
+        mut self,
+        mut signals: StopSignals,
+        stopper: Stopper,
+        drain: Duration,
+    ) -> Result<(), StillAtWork> {
+        let signal = signals.next().await;
+        info!("{signal}: stopping; what is under way may take {drain:?}");
+        stopper.request();
+        let deadline = Instant::now() + drain;
+        let mut workers = self.threads.len();
+        while workers > 0 {
+            tokio::select! {
+                _ = self.ended.recv() => workers -= 1,
+                () = sleep_until(deadline) => {
+                    return Err(StillAtWork { workers, reason: "the drain deadline passed" });
+                }
+                _ = signals.next() => {
+                    return Err(StillAtWork { workers, reason: "a second signal came" });
+                }
             }
         }
-        running
+        Ok(())
     }
+}
+
+/// Workers that had not ended when the daemon did.
+#[derive(Debug, Error)]
+#[error("{reason}: ended with {workers} workers still at work, their connections cut")]
+pub struct StillAtWork {
+    workers: usize,
+    reason: &'static str,
 }
 
 /// How many workers a daemon starts when it is not told: one a core that it may use.
