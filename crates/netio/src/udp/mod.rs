@@ -3,13 +3,15 @@
 //!
 //! Read in this order: [`Socket`] (bound or connected, never blocking), [`Train`] (one or more
 //! datagrams of one peer, end to end in one buffer), [`ReceiveBatch`] and [`SendBatch`] (the
-//! buffers, all made once), then the two rules of everything that answers datagrams: [`source`]
-//! (may this source be answered?) and [`rate`] (how often?).
+//! buffers, all made once), then [`admission`], the door of everything that answers datagrams, and
+//! its two rules: [`source`] (may this source be answered?) and [`rate`] (how often?).
 
 #![expect(
     unsafe_code,
     reason = "recvmmsg, sendmmsg and their options have no safe form in rustix or socket2"
 )]
+
+pub mod admission;
 
 mod address;
 mod control;
