@@ -1,1 +1,66 @@
-//! .
+//! Measure throughput, latency, jitter and loss through the lab.
+//!
+//! Read in this order: [`config`] (what is asked for), [`menu`] (asking for it line by line),
+//! [`action`] (one test from order to report), [`udp`], [`http`] and [`clients`] (the
+//! measurements), [`report`] (what the user gets). `args` alone knows of flags, and `main.rs` alone
+//! ends the process.
+#![forbid(unsafe_code)]
+
+pub mod action;
+pub mod args;
+pub mod assertion;
+pub mod clients;
+mod clock;
+pub mod config;
+pub mod http;
+pub mod interrupt;
+pub mod menu;
+pub mod report;
+pub mod target;
+pub mod udp;
+
+use std::io::{BufRead, Write};
+
+use action::{Bench, Failure, Verdict};
+use config::{Action, Config};
+use interrupt::Interrupt;
+use menu::Menu;
+
+/// What the program reads and writes.
+pub struct Streams<'a> {
+    /// The answers to the menu's questions.
+    pub input: &'a mut dyn BufRead,
+    /// Whether they must be repeated to be seen: they come from a pipe or a file.
+    pub echo: bool,
+    /// Results and the menu.
+    pub out: &'a mut dyn Write,
+    /// Progress.
+    pub err: &'a mut (dyn Write + Send),
+}
+
+/// Does what `config` asks for. The menu tells of failures itself and always ends well.
+pub fn run(
+    config: &Config,
+    streams: Streams<'_>,
+    interrupt: &Interrupt,
+) -> Result<Verdict, Failure> {
+    let Streams {
+        input,
+        echo,
+        out,
+        err,
+    } = streams;
+    let mut bench = Bench {
+        target: config.target.clone(),
+        output: &config.output,
+        interrupt,
+        out,
+        err,
+    };
+    if config.action != Action::Menu {
+        return bench.run(&config.action);
+    }
+    let mut menu = Menu { input, echo, bench };
+    menu.run()?;
+    Ok(Verdict::Passed)
+}

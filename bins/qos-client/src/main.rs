@@ -1,2 +1,60 @@
-//! Doorway.
-fn main() {}
+//! The doorway: flags in, exit status out.
+
+use std::io::{self, IsTerminal as _, Write as _};
+use std::process::ExitCode;
+
+use qos_client::action::{Failure, Verdict};
+use qos_client::interrupt::Interrupt;
+use qos_client::{Streams, args, run};
+
+const ASSERTION_FAILED: u8 = 1;
+const USAGE: u8 = 2;
+const UNREACHABLE: u8 = 3;
+const NOT_WRITTEN: u8 = 4;
+
+fn main() -> ExitCode {
+    let config = match args::read(std::env::args_os()) {
+        Ok(config) => config,
+        Err(error) => {
+            // Nothing is left to say when even this cannot be printed.
+            let _ = error.print();
+            return if error.use_stderr() {
+                ExitCode::from(USAGE)
+            } else {
+                ExitCode::SUCCESS
+            };
+        }
+    };
+    let interrupt = match Interrupt::on_sigint() {
+        Ok(interrupt) => interrupt,
+        Err(error) => {
+            eprintln!("qos-client: Ctrl-C will end the program and not the test: {error}");
+            Interrupt::manual()
+        }
+    };
+    let mut out = io::stdout().lock();
+    let streams = Streams {
+        input: &mut io::stdin().lock(),
+        echo: !io::stdin().is_terminal(),
+        out: &mut out,
+        err: &mut io::stderr(),
+    };
+    let result = run(&config, streams, &interrupt)
+        .and_then(|verdict| out.flush().map(|()| verdict).map_err(Failure::Output));
+    let failure = match result {
+        Ok(Verdict::Passed) => return ExitCode::SUCCESS,
+        Ok(Verdict::Failed) => return ExitCode::from(ASSERTION_FAILED),
+        Err(failure) => failure,
+    };
+    match &failure {
+        // Whoever read the output has seen enough: `qos-client udp | head -1`.
+        Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {
+            return ExitCode::SUCCESS;
+        }
+        failure => eprintln!("qos-client: {failure}"),
+    }
+    ExitCode::from(match failure {
+        Failure::Unreachable(_) => UNREACHABLE,
+        Failure::NotSaved(_) | Failure::Output(_) | Failure::Clients { .. } => NOT_WRITTEN,
+    })
+}

@@ -1,0 +1,282 @@
+//! One test from its order to its report: measure, show, hold against the assertions, save.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::sync::{Mutex, PoisonError};
+
+use crate::assertion::{Checked, verdict};
+use crate::config::{Action, Output};
+use crate::interrupt::Interrupt;
+use crate::report::row::Row;
+use crate::report::{csv_file, json, screen};
+use crate::target::{Service, Target, Unreachable};
+use crate::udp::figures::Figures;
+use crate::udp::{Pace, Progress, Run};
+use crate::{clients, http, udp};
+
+/// What a finished test says to a script.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// Everything asserted holds; also when nothing was asserted.
+    Passed,
+    /// Something asserted does not hold.
+    Failed,
+}
+
+/// Why a test has no verdict.
+#[derive(Debug, thiserror::Error)]
+pub enum Failure {
+    /// The target gave no result.
+    #[error(transparent)]
+    Unreachable(#[from] Unreachable),
+    /// The result was shown but could not be saved.
+    #[error(transparent)]
+    NotSaved(#[from] csv_file::CsvError),
+    /// Nothing more can be shown.
+    #[error("cannot write the result: {0}")]
+    Output(#[from] io::Error),
+    /// The machine has no room for the clients.
+    #[error("cannot run {count} clients: {source}; try fewer")]
+    Clients {
+        /// As ordered.
+        count: u32,
+        /// The operating system's words.
+        source: io::Error,
+    },
+}
+
+/// Where a test is run from: whom it measures and to whom it reports.
+pub struct Bench<'a> {
+    /// Whom to measure.
+    pub target: Target,
+    /// Where results go.
+    pub output: &'a Output,
+    /// Ends a test early.
+    pub interrupt: &'a Interrupt,
+    /// Results.
+    pub out: &'a mut dyn Write,
+    /// Progress.
+    pub err: &'a mut (dyn Write + Send),
+}
+
+impl Bench<'_> {
+    /// Runs a test. [`Action::Menu`] is none.
+    pub fn run(&mut self, action: &Action) -> Result<Verdict, Failure> {
+        match action {
+            Action::Menu => Ok(Verdict::Passed),
+            Action::Http(plan) => self.http(action, plan),
+            Action::Udp(plan) => self.udp(action, plan),
+            Action::Clients(plan) => self.clients(action, plan),
+        }
+    }
+
+    fn http(&mut self, action: &Action, plan: &http::Plan) -> Result<Verdict, Failure> {
+        let endpoint = self.target.endpoint(Service::Tcp);
+        let at = jiff::Timestamp::now();
+        // Ctrl-C ends the program here: half a request has nothing to report.
+        let exchange = http::fetch(&endpoint, plan, self.interrupt)?;
+        let mut row = Row::new(at, Run::new(), 1, &endpoint.to_string());
+        row.add_http(&exchange);
+        let checked = self.hold(&mut [&mut row]);
+        if self.output.json {
+            self.json(&json::Single {
+                kind: "http",
+                row: &row,
+                notes: &[],
+                assertions: &checked,
+            })?;
+        } else {
+            screen::http(self.out, &endpoint, &plan.path, &exchange)?;
+            screen::preview(self.out, &exchange)?;
+            screen::assertions(self.out, &checked)?;
+        }
+        self.save(action, &[row])?;
+        Ok(outcome(&checked))
+    }
+
+    fn udp(&mut self, action: &Action, plan: &udp::Plan) -> Result<Verdict, Failure> {
+        let endpoint = self.target.endpoint(Service::Udp);
+        let run = Run::new();
+        let at = jiff::Timestamp::now();
+        if !self.output.json {
+            screen::udp_heading(self.out, &endpoint, plan, run)?;
+            self.out.flush()?;
+        }
+        let err = &mut *self.err;
+        let mut tell = |progress: Progress| {
+            // That progress cannot be told is no reason to end a test.
+            let _ = screen::progress(err, progress);
+        };
+        let record = {
+            let _during = self.interrupt.during_test();
+            udp::measure(&endpoint, plan, run, Pace::Exact, self.interrupt, &mut tell)?
+        };
+        let figures = Figures::of(&record);
+        let mut row = Row::new(at, run, 1, &endpoint.to_string());
+        row.add_udp(plan, &figures);
+        let checked = self.hold(&mut [&mut row]);
+        if self.output.json {
+            self.json(&json::Single {
+                kind: "udp",
+                row: &row,
+                notes: &figures.notes,
+                assertions: &checked,
+            })?;
+        } else {
+            screen::udp(self.out, plan, &figures)?;
+            screen::assertions(self.out, &checked)?;
+        }
+        self.save(action, &[row])?;
+        Ok(outcome(&checked))
+    }
+
+    fn clients(&mut self, action: &Action, plan: &clients::Plan) -> Result<Verdict, Failure> {
+        let run = Run::new();
+        let at = jiff::Timestamp::now();
+        let tcp = self.target.endpoint(Service::Tcp);
+        let udp = self.target.endpoint(Service::Udp);
+        if !self.output.json {
+            writeln!(
+                self.out,
+                "{} clients at once: each GET http://{}{} and {} packets of {} bytes to {udp}",
+                plan.count(),
+                tcp.authority(),
+                plan.http.path,
+                plan.udp.packets(),
+                plan.udp.payload(),
+            )?;
+            self.out.flush()?;
+        }
+        let err = Mutex::new(&mut *self.err);
+        let mut tell = |progress: Progress| {
+            let mut err = err.lock().unwrap_or_else(PoisonError::into_inner);
+            let _ = write!(err, "  first client:");
+            let _ = screen::progress(&mut **err, progress);
+        };
+        let clients = {
+            let _during = self.interrupt.during_test();
+            clients::run(&self.target, plan, run, self.interrupt, &mut tell)
+        };
+        let clients = clients.map_err(|source| Failure::Clients {
+            count: plan.count(),
+            source,
+        })?;
+
+        let mut rows: Vec<Row> = clients
+            .iter()
+            .map(|client| {
+                let mut row = Row::new(at, run, client.number, &udp.to_string());
+                if let Ok(figures) = &client.udp {
+                    row.add_udp(&plan.udp, figures);
+                }
+                if let Ok(exchange) = &client.http {
+                    row.add_http(exchange);
+                }
+                row
+            })
+            .collect();
+        let checked = self.hold(&mut rows.iter_mut().collect::<Vec<_>>());
+        if self.output.json {
+            let errors: Vec<Vec<String>> = clients
+                .iter()
+                .map(|client| {
+                    let http = client.http.as_ref().err().map(ToString::to_string);
+                    let udp = client.udp.as_ref().err().map(ToString::to_string);
+                    http.into_iter().chain(udp).collect()
+                })
+                .collect();
+            let rows: Vec<_> = rows
+                .iter()
+                .zip(&errors)
+                .map(|(row, errors)| json::ClientRow { row, errors })
+                .collect();
+            self.json(&json::Several {
+                kind: "clients",
+                clients: clients.len(),
+                fairness_jain: clients::fairness(&clients),
+                rows: &rows,
+                assertions: &checked,
+            })?;
+        } else {
+            screen::clients(self.out, &clients)?;
+            screen::assertions(self.out, &checked)?;
+        }
+        let answered = |client: &clients::Client| client.http.is_ok() || client.udp.is_ok();
+        let rows: Vec<Row> = rows
+            .into_iter()
+            .zip(&clients)
+            .filter_map(|(row, client)| answered(client).then_some(row))
+            .collect();
+        if rows.is_empty()
+            && let Some(error) = clients.into_iter().find_map(|client| client.http.err())
+        {
+            return Err(error.into());
+        }
+        self.save(action, &rows)?;
+        Ok(outcome(&checked))
+    }
+
+    /// Holds every row against every assertion, and writes each row's verdict into it. Of several
+    /// rows, the first that fails speaks for all.
+    fn hold(&self, rows: &mut [&mut Row]) -> Vec<Checked> {
+        let mut all: Vec<Vec<Checked>> = Vec::new();
+        for row in rows {
+            let checked: Vec<Checked> = self
+                .output
+                .assertions
+                .iter()
+                .map(|assertion| assertion.check(row))
+                .collect();
+            row.set("verdict", verdict(&checked));
+            all.push(checked);
+        }
+        let mut all = all.into_iter();
+        let Some(mut shown) = all.next() else {
+            return Vec::new();
+        };
+        for checked in all {
+            for (shown, checked) in shown.iter_mut().zip(checked) {
+                if shown.holds && !checked.holds {
+                    *shown = checked;
+                }
+            }
+        }
+        shown
+    }
+
+    fn json(&mut self, object: &impl serde::Serialize) -> Result<(), Failure> {
+        serde_json::to_writer(&mut *self.out, object).map_err(io::Error::from)?;
+        writeln!(self.out)?;
+        Ok(())
+    }
+
+    fn save(&mut self, action: &Action, rows: &[Row]) -> Result<(), Failure> {
+        let path: Option<PathBuf> = self.output.csv.path_for(action);
+        let Some(path) = path.filter(|_| !rows.is_empty()) else {
+            return Ok(());
+        };
+        let appended = csv_file::append(&path, rows)?;
+        let out: &mut dyn Write = if self.output.json { self.err } else { self.out };
+        if let Some(asked) = &appended.instead_of {
+            writeln!(
+                out,
+                "  {} holds something else and was left alone",
+                asked.display()
+            )?;
+        }
+        let rows = match rows.len() {
+            1 => "1 row".to_owned(),
+            n => format!("{n} rows"),
+        };
+        writeln!(out, "  {rows} appended to {}", appended.path.display())?;
+        Ok(())
+    }
+}
+
+fn outcome(checked: &[Checked]) -> Verdict {
+    if checked.iter().all(|checked| checked.holds) {
+        Verdict::Passed
+    } else {
+        Verdict::Failed
+    }
+}

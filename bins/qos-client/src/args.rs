@@ -1,0 +1,310 @@
+//! The command line, and how it becomes a [`Config`]. Nothing else imports clap.
+
+use std::path::PathBuf;
+use std::time::Duration;
+
+use clap::error::ErrorKind;
+use clap::{Args, CommandFactory as _, Parser, Subcommand};
+
+use crate::assertion::Assertion;
+use crate::config::{Action, Config, CsvFile, Output};
+use crate::target::Target;
+use crate::{clients, http, udp};
+
+const ABOUT: &str = "\
+Measures what a network path does to HTTP and UDP: packet loss, round-trip time, jitter and
+throughput by UDP probes to an echo; status, cache hit or miss and timing by HTTP.
+
+Without a command it is a menu (keys 0 to 5), on a terminal and from a pipe alike.
+The default target is Wirelab's proxyd on this machine: TCP 8080 and UDP 9090.";
+
+const EXAMPLES: &str = "\
+Examples:
+  qos-client                                     the menu
+  printf '3\\n20\\n128\\n0\\n' | qos-client          the menu from a pipe: one UDP test, then quit
+  qos-client http /                              one request; do it twice: a MISS, then a HIT
+  qos-client udp --packets 200 --interval 20ms   200 probes, enough for p99
+  qos-client --port 8000 --udp-port 9000 udp     past the proxy, straight to webserverd
+  qos-client clients --count 50                  fifty clients at once
+  qos-client udp --json --csv off                one JSON object, no file
+  qos-client udp --assert 'loss_pct<1,rtt_p95_ms<20'   exit status 1 when it does not hold
+
+Files:
+  A UDP test appends one row to qos_result.csv in the current folder. `http` and `clients` write
+  rows only with --csv FILE. The columns are explained in docs/qos_result_csv.md.
+
+Exit status:
+  0  done, and everything asserted holds
+  1  something asserted does not hold
+  2  wrong usage
+  3  the target is unreachable or does not answer
+  4  the result could not be written or saved";
+
+#[derive(Debug, Parser)]
+#[command(
+    name = "qos-client",
+    version,
+    about = "Measure loss, delay, jitter, throughput and caching along a path",
+    long_about = ABOUT,
+    after_help = EXAMPLES,
+)]
+struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Option<Command>,
+}
+
+#[derive(Debug, Args)]
+struct Global {
+    /// The target: a name, an IPv4 or an IPv6 address
+    #[arg(long, global = true, default_value = "127.0.0.1", value_parser = host)]
+    host: String,
+    /// The target's TCP port, for HTTP
+    #[arg(long, global = true, default_value_t = 8080, value_parser = clap::value_parser!(u16).range(1..))]
+    port: u16,
+    /// The target's UDP port, for the probes
+    #[arg(long, global = true, default_value_t = 9090, value_parser = clap::value_parser!(u16).range(1..))]
+    udp_port: u16,
+    /// Print one JSON object instead of tables
+    #[arg(long, global = true)]
+    json: bool,
+    /// Append a row to this file, or `off` for none [default: qos_result.csv for `udp`, else off]
+    #[arg(long, global = true, value_name = "FILE")]
+    csv: Option<PathBuf>,
+    /// What must hold for exit status 0, such as 'loss_pct<1,rtt_p95_ms<20': figures are named as
+    /// in the CSV file, compared by < <= > >= or =; a blank figure does not hold
+    #[arg(
+        long,
+        global = true,
+        value_delimiter = ',',
+        value_name = "FIGURE<LIMIT"
+    )]
+    assert: Vec<Assertion>,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// The menu; the same as no command
+    Menu,
+    /// One GET: status, hit or miss, timing, the first 500 characters
+    Http(HttpArgs),
+    /// Numbered UDP probes to an echo: loss, round-trip time, jitter, throughput
+    Udp(UdpArgs),
+    /// Several clients at once, each with a request and a UDP test
+    Clients(ClientsArgs),
+}
+
+#[derive(Debug, Args)]
+struct HttpArgs {
+    /// What to ask for
+    #[arg(default_value = "/")]
+    path: String,
+    /// The longest that the whole request may take
+    #[arg(long, default_value = "10s", value_parser = duration)]
+    timeout: Duration,
+}
+
+#[derive(Debug, Args)]
+struct UdpArgs {
+    /// How many probes
+    #[arg(long, default_value_t = 20)]
+    packets: u64,
+    /// Bytes of UDP payload in each, 28 to 65507
+    #[arg(long, default_value_t = 128)]
+    payload: u64,
+    /// From one probe to the next, such as 100ms or 2s; a bare number is milliseconds
+    #[arg(long, default_value = "100ms", value_parser = duration)]
+    interval: Duration,
+    /// How long after sending an unanswered probe is lost
+    #[arg(long, default_value = "2s", value_parser = duration)]
+    loss_deadline: Duration,
+}
+
+#[derive(Debug, Args)]
+struct ClientsArgs {
+    /// How many clients, 1 to 1000
+    #[arg(long, default_value_t = 5)]
+    count: u64,
+    /// What each asks for by HTTP
+    #[arg(long, default_value = "/")]
+    path: String,
+    /// The longest that a whole request may take
+    #[arg(long, default_value = "10s", value_parser = duration)]
+    timeout: Duration,
+    #[command(flatten)]
+    udp: UdpArgs,
+}
+
+/// Reads the command line. The error prints itself: help and version to standard output, wrong
+/// usage to standard error, with the exit status that belongs to it.
+pub fn read(
+    arguments: impl IntoIterator<Item = std::ffi::OsString>,
+) -> Result<Config, clap::Error> {
+    let cli = Cli::try_parse_from(arguments)?;
+    let global = cli.global;
+    let action = match cli.command {
+        None | Some(Command::Menu) => Action::Menu,
+        Some(Command::Http(args)) => Action::Http(http_plan(&args.path, args.timeout)?),
+        Some(Command::Udp(args)) => Action::Udp(udp_plan(&args)?),
+        Some(Command::Clients(args)) => {
+            let mut plan = clients::Plan::default();
+            plan.http = http_plan(&args.path, args.timeout)?;
+            plan.udp = udp_plan(&args.udp)?;
+            Action::Clients(plan.with_count(args.count).map_err(usage)?)
+        }
+    };
+    if action == Action::Menu && (global.json || !global.assert.is_empty()) {
+        return Err(usage(
+            "the menu has neither --json nor --assert; give a command: http, udp or clients",
+        ));
+    }
+    Ok(Config {
+        target: Target {
+            host: global.host,
+            tcp_port: global.port,
+            udp_port: global.udp_port,
+        },
+        action,
+        output: Output {
+            json: global.json,
+            csv: match global.csv {
+                None => CsvFile::Default,
+                Some(path) if path.as_os_str() == "off" => CsvFile::Off,
+                Some(path) => CsvFile::At(path),
+            },
+            assertions: global.assert,
+        },
+    })
+}
+
+fn http_plan(path: &str, timeout: Duration) -> Result<http::Plan, clap::Error> {
+    if !http::TIMEOUTS.contains(&timeout) {
+        return Err(usage("--timeout is 1ms to 10m"));
+    }
+    http::Plan {
+        timeout,
+        ..http::Plan::default()
+    }
+    .with_path(path)
+    .map_err(usage)
+}
+
+fn udp_plan(args: &UdpArgs) -> Result<udp::Plan, clap::Error> {
+    udp::Plan::default()
+        .with_packets(args.packets)
+        .and_then(|plan| plan.with_payload(args.payload))
+        .and_then(|plan| plan.with_interval(args.interval))
+        .and_then(|plan| plan.with_loss_deadline(args.loss_deadline))
+        .map_err(usage)
+}
+
+fn usage(message: impl std::fmt::Display) -> clap::Error {
+    Cli::command().error(ErrorKind::ValueValidation, message)
+}
+
+fn host(text: &str) -> Result<String, String> {
+    let host = text
+        .strip_prefix('[')
+        .and_then(|rest| rest.strip_suffix(']'))
+        .unwrap_or(text);
+    if host.is_empty() || host.contains(char::is_whitespace) {
+        return Err("give a name or an address".to_owned());
+    }
+    Ok(host.to_owned())
+}
+
+fn duration(text: &str) -> Result<Duration, String> {
+    if let Ok(milliseconds) = text.parse() {
+        return Ok(Duration::from_millis(milliseconds));
+    }
+    humantime::parse_duration(text)
+        .map_err(|_| "write it like 100ms or 2s; a bare number is milliseconds".to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parse(line: &str) -> Result<Config, clap::Error> {
+        read(line.split_whitespace().map(Into::into))
+    }
+
+    #[test]
+    fn the_definition_of_the_command_line_is_consistent() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn no_argument_is_the_menu_with_the_lab_as_its_target() {
+        let config = parse("qos-client").unwrap();
+        assert_eq!(config.action, Action::Menu);
+        assert_eq!(config.target, Target::default());
+        assert_eq!(config.output, Output::default());
+    }
+
+    #[test]
+    fn what_a_menu_action_prints_as_its_command_is_read_back_as_that_action() {
+        let target = Target {
+            host: "::1".to_owned(),
+            tcp_port: 8000,
+            udp_port: 9000,
+        };
+        let udp = udp::Plan::default()
+            .with_packets(7)
+            .and_then(|plan| plan.with_interval(Duration::from_millis(1500)))
+            .unwrap();
+        for action in [
+            Action::Menu,
+            Action::Http(http::Plan::default().with_path("/a/b?c=d").unwrap()),
+            Action::Udp(udp),
+            Action::Clients(clients::Plan::default().with_count(12).unwrap()),
+        ] {
+            let config = parse(&action.command(&target)).unwrap();
+            assert_eq!(config.action, action);
+            assert_eq!(config.target, target);
+        }
+    }
+
+    #[test]
+    fn wrong_usage_says_what_would_be_right() {
+        for (line, message) in [
+            (
+                "qos-client udp --packets 0",
+                "a test has 1 to 1000000 packets, not 0",
+            ),
+            ("qos-client udp --packets -1", "unexpected argument '-1'"),
+            (
+                "qos-client udp --payload 27",
+                "a payload has 28 to 65507 bytes",
+            ),
+            (
+                "qos-client udp --interval soon",
+                "write it like 100ms or 2s",
+            ),
+            ("qos-client --port 0 http", "0 is not in 1..=65535"),
+            (
+                "qos-client --udp-port 70000 udp",
+                "70000 is not in 1..=65535",
+            ),
+            ("qos-client http page.html", "a path begins with /"),
+            (
+                "qos-client clients --count 1001",
+                "1 to 1000 clients can be run, not 1001",
+            ),
+            (
+                "qos-client udp --assert speed<1",
+                "there is no figure \"speed\"",
+            ),
+            (
+                "qos-client --json",
+                "the menu has neither --json nor --assert",
+            ),
+            ("qos-client http --timeout 0", "--timeout is 1ms to 10m"),
+        ] {
+            let error = parse(line).unwrap_err();
+            assert_eq!(error.exit_code(), 2, "{line}");
+            assert!(error.to_string().contains(message), "{line}: {error}");
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! `--assert 'loss_pct<1,rtt_p95_ms<20'`: figures held against limits, for scripts.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Serialize, Serializer};
+
+use crate::report::row::{COLUMNS, Cell, Row};
+
+/// One comparison of a figure with a number.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Assertion {
+    /// A column of the CSV file.
+    pub figure: String,
+    /// How they are compared.
+    pub comparison: Comparison,
+    /// In the unit that the figure's name says.
+    pub limit: f64,
+}
+
+/// How a figure is compared with its limit.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Comparison {
+    /// `<`
+    Less,
+    /// `<=`
+    AtMost,
+    /// `>`
+    More,
+    /// `>=`
+    AtLeast,
+    /// `=` or `==`
+    Equal,
+}
+
+/// Spellings, longest first: `<=` is not `<` and a number that begins with `=`.
+const COMPARISONS: [(&str, Comparison); 6] = [
+    ("<=", Comparison::AtMost),
+    (">=", Comparison::AtLeast),
+    ("==", Comparison::Equal),
+    ("<", Comparison::Less),
+    (">", Comparison::More),
+    ("=", Comparison::Equal),
+];
+
+/// Columns that are words and not figures.
+const WORDS: [&str; 7] = [
+    "timestamp_utc",
+    "run_id",
+    "target",
+    "via",
+    "cache_status",
+    "verdict",
+    "tool_version",
+];
+
+/// Why a text is no assertion.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum AssertionError {
+    /// No `<`, `<=`, `>`, `>=` or `=`.
+    #[error("{0:?} is no comparison; write it like loss_pct<1")]
+    NoComparison(String),
+    /// Not a figure of this program.
+    #[error("there is no figure {name:?}; there are {known}")]
+    UnknownFigure {
+        /// What was written.
+        name: String,
+        /// All that could have been.
+        known: String,
+    },
+    /// What follows the comparison is not a number.
+    #[error("{0:?} is no number; the unit stands in the figure's name")]
+    NoNumber(String),
+}
+
+impl FromStr for Assertion {
+    type Err = AssertionError;
+
+    fn from_str(text: &str) -> Result<Assertion, AssertionError> {
+        let (figure, comparison, limit) = COMPARISONS
+            .iter()
+            .find_map(|(spelling, comparison)| {
+                let (figure, limit) = text.split_once(spelling)?;
+                Some((figure.trim(), *comparison, limit.trim()))
+            })
+            .ok_or_else(|| AssertionError::NoComparison(text.trim().to_owned()))?;
+        let mut figures = COLUMNS.iter().filter(|name| !WORDS.contains(name));
+        if !figures.clone().any(|name| *name == figure) {
+            let known = figures.by_ref().copied().collect::<Vec<_>>().join(", ");
+            let name = figure.to_owned();
+            return Err(AssertionError::UnknownFigure { name, known });
+        }
+        let limit = limit
+            .parse()
+            .ok()
+            .filter(|limit: &f64| limit.is_finite())
+            .ok_or_else(|| AssertionError::NoNumber(limit.to_owned()))?;
+        Ok(Assertion {
+            figure: figure.to_owned(),
+            comparison,
+            limit,
+        })
+    }
+}
+
+impl fmt::Display for Assertion {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let spelling = match self.comparison {
+            Comparison::Less => "<",
+            Comparison::AtMost => "<=",
+            Comparison::More => ">",
+            Comparison::AtLeast => ">=",
+            Comparison::Equal => "=",
+        };
+        write!(f, "{}{spelling}{}", self.figure, self.limit)
+    }
+}
+
+/// An assertion and what it was held against.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Checked {
+    /// What was asserted.
+    #[serde(serialize_with = "as_text")]
+    pub assertion: Assertion,
+    /// The figure, if there is one.
+    pub measured: Option<f64>,
+    /// Whether it holds. A blank figure never does: it was not shown.
+    pub holds: bool,
+}
+
+fn as_text<S: Serializer>(assertion: &Assertion, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.collect_str(assertion)
+}
+
+impl Assertion {
+    /// Holds it against one result.
+    pub fn check(&self, row: &Row) -> Checked {
+        let measured = match row.cell(&self.figure) {
+            Cell::Text(_) => None,
+            cell => cell.number(),
+        };
+        let holds = measured.is_some_and(|measured| match self.comparison {
+            Comparison::Less => measured < self.limit,
+            Comparison::AtMost => measured <= self.limit,
+            Comparison::More => measured > self.limit,
+            Comparison::AtLeast => measured >= self.limit,
+            // What is compared was printed with at most six decimals.
+            Comparison::Equal => (measured - self.limit).abs() < 5e-7,
+        });
+        Checked {
+            assertion: self.clone(),
+            measured,
+            holds,
+        }
+    }
+}
+
+/// `pass` or `fail`, or blank when nothing was asserted.
+pub fn verdict(checked: &[Checked]) -> Cell {
+    if checked.is_empty() {
+        Cell::Blank
+    } else if checked.iter().all(|checked| checked.holds) {
+        Cell::Text("pass".to_owned())
+    } else {
+        Cell::Text("fail".to_owned())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_written_is_what_is_compared() {
+        for (text, figure, comparison, limit) in [
+            ("loss_pct<1", "loss_pct", Comparison::Less, 1.0),
+            (
+                " rtt_p95_ms <= 20.5 ",
+                "rtt_p95_ms",
+                Comparison::AtMost,
+                20.5,
+            ),
+            (
+                "packets_sent>=20",
+                "packets_sent",
+                Comparison::AtLeast,
+                20.0,
+            ),
+            (
+                "throughput_bps>1e6",
+                "throughput_bps",
+                Comparison::More,
+                1e6,
+            ),
+            ("http_status=200", "http_status", Comparison::Equal, 200.0),
+            ("http_status==200", "http_status", Comparison::Equal, 200.0),
+        ] {
+            let assertion: Assertion = text.parse().unwrap();
+            assert_eq!(assertion.figure, figure);
+            assert_eq!(assertion.comparison, comparison);
+            assert!((assertion.limit - limit).abs() < f64::EPSILON);
+        }
+    }
+
+    #[test]
+    fn what_is_no_assertion_is_refused_with_the_reason() {
+        for (text, reason) in [
+            ("loss_pct", "\"loss_pct\" is no comparison"),
+            ("", "\"\" is no comparison"),
+            (
+                "lost_pct<1",
+                "there is no figure \"lost_pct\"; there are packets_sent, loss_pct",
+            ),
+            ("target<1", "there is no figure \"target\""),
+            ("loss_pct<1%", "\"1%\" is no number"),
+            ("loss_pct<inf", "\"inf\" is no number"),
+        ] {
+            let error = text.parse::<Assertion>().unwrap_err().to_string();
+            assert!(error.starts_with(reason), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_blank_figure_never_holds() {
+        let mut row = Row::default();
+        row.set("loss_pct", Cell::Pct(0.5));
+        let check = |text: &str| text.parse::<Assertion>().unwrap().check(&row).holds;
+        assert!(check("loss_pct<1"));
+        assert!(!check("loss_pct<0.5"));
+        assert!(check("loss_pct<=0.5"));
+        assert!(!check("rtt_p99_ms<1000"));
+    }
+}

@@ -1,0 +1,152 @@
+//! What the program is asked to do, validated; nothing below this knows of flags.
+
+use std::fmt::Write as _;
+use std::path::PathBuf;
+
+use crate::assertion::Assertion;
+use crate::report::csv_file;
+use crate::target::Target;
+use crate::{clients, http, udp};
+
+/// All of it.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Config {
+    /// Whom to measure.
+    pub target: Target,
+    /// What to do.
+    pub action: Action,
+    /// Where results go.
+    pub output: Output,
+}
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// The line menu, with these plans as what it offers.
+    Menu,
+    /// One HTTP request.
+    Http(http::Plan),
+    /// One UDP test.
+    Udp(udp::Plan),
+    /// Several clients at once.
+    Clients(clients::Plan),
+}
+
+/// Where results go, and what they are held against.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Output {
+    /// One JSON object instead of tables.
+    pub json: bool,
+    /// The CSV file.
+    pub csv: CsvFile,
+    /// What must hold for exit status 0.
+    pub assertions: Vec<Assertion>,
+}
+
+/// Which tests append to which file.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub enum CsvFile {
+    /// A UDP test to `qos_result.csv` in the current folder; the others nowhere.
+    #[default]
+    Default,
+    /// None.
+    Off,
+    /// Every test to this file.
+    At(PathBuf),
+}
+
+impl CsvFile {
+    /// Where a row of this action goes.
+    pub fn path_for(&self, action: &Action) -> Option<PathBuf> {
+        match (self, action) {
+            (CsvFile::Default, Action::Udp(_)) => Some(csv_file::DEFAULT_NAME.into()),
+            (CsvFile::Default | CsvFile::Off, _) => None,
+            (CsvFile::At(path), _) => Some(path.clone()),
+        }
+    }
+}
+
+impl Action {
+    /// The command that does this to `target`, for the user to repeat or to put into a script.
+    /// Flags that would only repeat a default are left out, but for those that say what is done.
+    pub fn command(&self, target: &Target) -> String {
+        let mut command = String::from("qos-client");
+        // Writing to a String does not fail.
+        let mut flag = |name: &str, value: &dyn std::fmt::Display| {
+            let _ = write!(command, " {name} {value}");
+        };
+        let usual = Target::default();
+        if target.host != usual.host {
+            flag("--host", &target.host);
+        }
+        if target.tcp_port != usual.tcp_port {
+            flag("--port", &target.tcp_port);
+        }
+        if target.udp_port != usual.udp_port {
+            flag("--udp-port", &target.udp_port);
+        }
+        match self {
+            Action::Menu => flag("menu", &""),
+            Action::Http(plan) => flag("http", &plan.path),
+            Action::Udp(plan) => {
+                flag("udp --packets", &plan.packets());
+                flag("--payload", &plan.payload());
+                flag("--interval", &compact(plan.interval()));
+            }
+            Action::Clients(plan) => {
+                flag("clients --count", &plan.count());
+                flag("--packets", &plan.udp.packets());
+                flag("--payload", &plan.udp.payload());
+                flag("--interval", &compact(plan.udp.interval()));
+            }
+        }
+        command.truncate(command.trim_end().len());
+        command
+    }
+}
+
+/// A duration as one word that the command line reads back: `100ms`, `1s500ms`.
+pub fn compact(duration: std::time::Duration) -> String {
+    humantime::format_duration(duration)
+        .to_string()
+        .replace(' ', "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_command_of_an_action_names_what_differs_from_the_defaults() {
+        let udp = Action::Udp(udp::Plan::default());
+        let usual = Target::default();
+        assert_eq!(
+            udp.command(&usual),
+            "qos-client udp --packets 20 --payload 128 --interval 100ms"
+        );
+        let other = Target {
+            host: "::1".to_owned(),
+            udp_port: 9000,
+            ..usual
+        };
+        assert_eq!(
+            Action::Http(http::Plan::default()).command(&other),
+            "qos-client --host ::1 --udp-port 9000 http /"
+        );
+    }
+
+    #[test]
+    fn only_a_udp_test_writes_a_file_that_nobody_named() {
+        let udp = Action::Udp(udp::Plan::default());
+        let clients = Action::Clients(clients::Plan::default());
+        let named = CsvFile::At("a.csv".into());
+        for (file, action, path) in [
+            (&CsvFile::Default, &udp, Some("qos_result.csv")),
+            (&CsvFile::Default, &clients, None),
+            (&CsvFile::Off, &udp, None),
+            (&named, &clients, Some("a.csv")),
+        ] {
+            assert_eq!(file.path_for(action), path.map(PathBuf::from));
+        }
+    }
+}

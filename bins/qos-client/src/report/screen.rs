@@ -1,0 +1,375 @@
+//! Results for people: aligned tables in which each figure has its unit and its n.
+
+use std::fmt;
+use std::io::{self, Write};
+use std::time::Duration;
+
+use comfy_table::{CellAlignment, Table, presets};
+use netstats::quantile::{P50, P95, P99};
+
+use crate::assertion::Checked;
+use crate::clients::{self, Client};
+use crate::config::compact;
+use crate::http::Exchange;
+use crate::target::Endpoint;
+use crate::udp::figures::Figures;
+use crate::udp::{Plan, Progress, Run};
+
+/// Where a figure is blank.
+const BLANK: &str = "–";
+
+/// The heading of a UDP test, before it runs.
+pub fn udp_heading(
+    out: &mut dyn Write,
+    endpoint: &Endpoint,
+    plan: &Plan,
+    run: Run,
+) -> io::Result<()> {
+    writeln!(
+        out,
+        "UDP QoS test to {endpoint}: {} packets of {} bytes, one every {} (run {:016x})",
+        plan.packets(),
+        plan.payload(),
+        compact(plan.interval()),
+        run.id
+    )
+}
+
+/// About once a second.
+pub fn progress(out: &mut dyn Write, progress: Progress) -> io::Result<()> {
+    let Progress { sent, answered, of } = progress;
+    writeln!(out, "  {sent} of {of} sent, {answered} answered")
+}
+
+/// The figures of a UDP test.
+pub fn udp(out: &mut dyn Write, plan: &Plan, f: &Figures) -> io::Result<()> {
+    let mut table = table(["figure", "value", "n", ""]);
+    let mut add = |name: &str, value: String, n: usize, note: String| {
+        table.add_row([name.to_owned(), value, n.to_string(), note]);
+    };
+    let n = f.rtt.n();
+    let decided = (f.answered + f.late + f.lost) as usize;
+    let loss_note = f.loss_ci_pct.map_or(String::new(), |ci| {
+        format!(
+            "between {:.2} and {:.2} % with 95 % confidence; lost after {}",
+            ci.low,
+            ci.high,
+            compact(plan.loss_deadline())
+        )
+    });
+    let needs = |quantile: netstats::quantile::Quantile| {
+        if n < quantile.min_samples() {
+            format!("needs {} answers", quantile.min_samples())
+        } else {
+            String::new()
+        }
+    };
+    add("packet loss", pct(f.loss_pct), decided, loss_note);
+    add("RTT min", ms(f.rtt.min()), n, String::new());
+    add("RTT mean", ms(f.rtt.mean()), n, String::new());
+    add("RTT p50", ms(f.rtt.quantile(P50)), n, needs(P50));
+    add("RTT p95", ms(f.rtt.quantile(P95)), n, needs(P95));
+    add("RTT p99", ms(f.rtt.quantile(P99)), n, needs(P99));
+    add("RTT max", ms(f.rtt.max()), n, String::new());
+    add("RTT stddev", ms(f.rtt.sample_stddev()), n, String::new());
+    add(
+        "jitter, mean |ΔRTT|",
+        ms(f.ipdv_abs_mean),
+        f.ipdv_n,
+        "consecutive packets (ipdv_abs_mean)".to_owned(),
+    );
+    add(
+        "jitter, RFC 3550",
+        ms(f.jitter),
+        f.jitter_n,
+        "running estimate, in order of arrival".to_owned(),
+    );
+    add(
+        "throughput",
+        bps(f.throughput_bps),
+        f.answered as usize + f.late as usize,
+        format!("UDP payload received; {} offered", bps(f.offered_bps)),
+    );
+    let pacing = &f.pacing_error;
+    add(
+        "pacing error p50",
+        us(pacing.quantile(P50)),
+        pacing.n(),
+        "how late the packets were sent".to_owned(),
+    );
+    let worst = format!(
+        "worst {}; {} slots missed",
+        us(pacing.max()),
+        f.missed_slots
+    );
+    add(
+        "pacing error p99",
+        us(pacing.quantile(P99)),
+        pacing.n(),
+        worst,
+    );
+
+    writeln!(
+        out,
+        "  packets: {} sent, {} answered, {} lost, {} late, {} duplicate, {} reordered",
+        f.sent, f.answered, f.lost, f.late, f.duplicates, f.reordered
+    )?;
+    if f.loss_run_max > 1 {
+        writeln!(
+            out,
+            "  losses in a row: {} at most, {:.2} on average",
+            f.loss_run_max,
+            f.loss_run_mean.unwrap_or_default()
+        )?;
+    }
+    for column in [1, 2] {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    write_table(out, &table)?;
+    for note in &f.notes {
+        writeln!(out, "  note: {note}")?;
+    }
+    Ok(())
+}
+
+/// What an HTTP request showed.
+pub fn http(
+    out: &mut dyn Write,
+    endpoint: &Endpoint,
+    path: &str,
+    exchange: &Exchange,
+) -> io::Result<()> {
+    writeln!(out, "GET http://{}{path}", endpoint.authority())?;
+    let mut table = table([]);
+    let mut add = |name: &str, value: String, note: String| {
+        table.add_row([name.to_owned(), value, note]);
+    };
+    let status = format!("{} {}", exchange.status, exchange.reason);
+    add("status", status.trim_end().to_owned(), String::new());
+    add(
+        "cache",
+        exchange.cache.word().to_owned(),
+        exchange.cache.because().to_owned(),
+    );
+    add(
+        "body",
+        format!("{} bytes", exchange.body_bytes),
+        exchange.content_type.clone().unwrap_or_default(),
+    );
+    if let Some(via) = &exchange.via {
+        add("via", via.clone(), String::new());
+    }
+    add("connect", ms(Some(exchange.connect)), String::new());
+    add(
+        "first byte",
+        ms(Some(exchange.first_byte)),
+        "after the request was sent".to_owned(),
+    );
+    add(
+        "transfer",
+        ms(Some(exchange.transfer)),
+        "from the first byte to the last".to_owned(),
+    );
+    add("total", ms(Some(exchange.total)), String::new());
+    let piece = match exchange.throughput_bps {
+        None => "the body came in one piece: too small for a rate",
+        Some(_) => "of the body",
+    };
+    add("throughput", bps(exchange.throughput_bps), piece.to_owned());
+    write_table(out, &table)
+}
+
+/// The first characters of a body.
+pub fn preview(out: &mut dyn Write, exchange: &Exchange) -> io::Result<()> {
+    match &exchange.preview {
+        Some(text) if text.is_empty() => Ok(()),
+        Some(text) => {
+            let shown = text.chars().count();
+            writeln!(out, "  first {shown} characters of the body:")?;
+            for line in text.lines() {
+                writeln!(out, "  | {line}")?;
+            }
+            Ok(())
+        }
+        None => writeln!(out, "  the body is not text and is not shown"),
+    }
+}
+
+/// A row for each client, and how evenly they were served.
+pub fn clients(out: &mut dyn Write, clients: &[Client]) -> io::Result<()> {
+    let mut table = table([
+        "client",
+        "HTTP",
+        "cache",
+        "first byte",
+        "total",
+        "answered",
+        "loss",
+        "RTT mean",
+        "RTT max",
+        "jitter",
+        "throughput",
+    ]);
+    for client in clients {
+        let mut row = vec![client.number.to_string()];
+        match &client.http {
+            Ok(exchange) => row.extend([
+                exchange.status.to_string(),
+                exchange.cache.word().to_owned(),
+                ms(Some(exchange.first_byte)),
+                ms(Some(exchange.total)),
+            ]),
+            Err(_) => row.extend(["failed", BLANK, BLANK, BLANK].map(str::to_owned)),
+        }
+        match &client.udp {
+            Ok(f) => row.extend([
+                format!("{}/{}", f.answered, f.sent),
+                pct(f.loss_pct),
+                ms(f.rtt.mean()),
+                ms(f.rtt.max()),
+                ms(f.ipdv_abs_mean),
+                bps(f.throughput_bps),
+            ]),
+            Err(_) => {
+                row.extend(["failed", BLANK, BLANK, BLANK, BLANK, BLANK].map(str::to_owned));
+            }
+        }
+        table.add_row(row);
+    }
+    for column in table.column_iter_mut() {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    write_table(out, &table)?;
+    if let Some(index) = clients::fairness(clients) {
+        writeln!(
+            out,
+            "  fairness of the UDP throughput (Jain): {index:.4}, where 1 is the same for all and \
+             {:.4} is all for one",
+            1.0 / clients.len() as f64
+        )?;
+    }
+    for (error, numbers) in errors_of(clients) {
+        writeln!(out, "  {numbers}: {error}")?;
+    }
+    Ok(())
+}
+
+/// Clients that are named with an error; the table has them all.
+const NAMED: usize = 8;
+
+/// Each error once, with the clients that had it.
+fn errors_of(clients: &[Client]) -> Vec<(String, String)> {
+    let mut errors: Vec<(String, Vec<u32>)> = Vec::new();
+    for client in clients {
+        let http = client.http.as_ref().err().map(ToString::to_string);
+        let udp = client.udp.as_ref().err().map(ToString::to_string);
+        for error in http.into_iter().chain(udp) {
+            match errors.iter_mut().find(|(known, _)| *known == error) {
+                Some((_, numbers)) => numbers.push(client.number),
+                None => errors.push((error, vec![client.number])),
+            }
+        }
+    }
+    let named = |numbers: &[u32]| {
+        if numbers.len() == clients.len() {
+            return "every client".to_owned();
+        }
+        let first: Vec<_> = numbers.iter().take(NAMED).map(u32::to_string).collect();
+        let first = first.join(", ");
+        match numbers.len().saturating_sub(NAMED) {
+            0 => format!("client {first}"),
+            more => format!("client {first} and {more} more"),
+        }
+    };
+    errors
+        .into_iter()
+        .map(|(error, numbers)| (error, named(&numbers)))
+        .collect()
+}
+
+/// What was asserted, and whether it held.
+pub fn assertions(out: &mut dyn Write, checked: &[Checked]) -> io::Result<()> {
+    for Checked {
+        assertion,
+        measured,
+        holds,
+    } in checked
+    {
+        let word = if *holds { "pass" } else { "FAIL" };
+        match measured {
+            Some(measured) => writeln!(
+                out,
+                "  {word}: {assertion} (measured {})",
+                rounded(*measured)
+            )?,
+            None => writeln!(
+                out,
+                "  {word}: {assertion} (blank: the sample is too small)"
+            )?,
+        }
+    }
+    Ok(())
+}
+
+/// To six decimals, without the zeros behind them.
+fn rounded(number: f64) -> f64 {
+    (number * 1e6).round() / 1e6
+}
+
+fn table<const N: usize>(header: [&str; N]) -> Table {
+    let mut table = Table::new();
+    table.load_style(presets::NOTHING);
+    if header.iter().any(|name| !name.is_empty()) {
+        table.set_header(header);
+    }
+    table
+}
+
+/// Indented by the table's own padding; without blanks at the ends of lines.
+fn write_table(out: &mut dyn Write, table: &Table) -> io::Result<()> {
+    for line in table.lines() {
+        writeln!(out, " {}", line.trim_end())?;
+    }
+    Ok(())
+}
+
+fn or_blank<T>(value: Option<T>, show: impl FnOnce(T) -> String) -> String {
+    value.map_or_else(|| BLANK.to_owned(), show)
+}
+
+fn ms(duration: Option<Duration>) -> String {
+    or_blank(duration, |duration| {
+        format!("{:.3} ms", duration.as_secs_f64() * 1e3)
+    })
+}
+
+/// For the small times that a pacing error should be.
+fn us(duration: Option<Duration>) -> String {
+    or_blank(duration, |duration| {
+        format!("{:.1} µs", duration.as_secs_f64() * 1e6)
+    })
+}
+
+fn pct(share: Option<f64>) -> String {
+    or_blank(share, |share| format!("{share:.2} %"))
+}
+
+fn bps(rate: Option<f64>) -> String {
+    or_blank(rate, |rate| Rate(rate).to_string())
+}
+
+/// Bits a second with a decimal prefix.
+struct Rate(f64);
+
+impl fmt::Display for Rate {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            rate if rate >= 1e9 => write!(f, "{:.2} Gbit/s", rate / 1e9),
+            rate if rate >= 1e6 => write!(f, "{:.2} Mbit/s", rate / 1e6),
+            rate if rate >= 1e3 => write!(f, "{:.2} kbit/s", rate / 1e3),
+            rate => write!(f, "{rate:.0} bit/s"),
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The sending half: one datagram at each absolute deadline, whatever comes back.
+
+use std::io;
+use std::net::UdpSocket;
+use std::num::NonZeroU64;
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use netproto::probe::Probe;
+
+use super::{Pace, Plan, Run, Shared};
+use crate::clock;
+
+/// From the start of the thread to the first deadline, so that the first probe is on time too.
+const LEAD: Duration = Duration::from_millis(2);
+/// How long before a deadline the sleep ends and the spin begins. A sleep with the slack of one
+/// nanosecond that is asked for below wakes within some 50 µs on an idle core.
+const SPIN: Duration = Duration::from_micros(60);
+/// The longest sleep between two looks at the stop flag.
+const NAP: Duration = Duration::from_millis(50);
+
+/// What the sender leaves behind.
+#[derive(Debug, Default)]
+pub(super) struct Sending {
+    /// How long after its deadline each probe was sent, in order.
+    pub(super) pacing_errors: Vec<Duration>,
+    /// Probes that were sent only when the next one was already due.
+    pub(super) missed_slots: u32,
+    /// Probes that this machine did not let out: no buffer, or no permission.
+    pub(super) local_drops: u32,
+    /// ICMP errors that came back.
+    pub(super) refusals: u32,
+    /// What made it end before the last probe.
+    pub(super) error: Option<io::Error>,
+}
+
+/// Sends every probe of the plan, or until told to stop.
+pub(super) fn send_all(
+    socket: &UdpSocket,
+    plan: &Plan,
+    run: Run,
+    nonce: u64,
+    pace: Pace,
+    shared: &Shared,
+) -> Sending {
+    // Without it the kernel may wake a sleeper 50 µs late to save power. Where it is not allowed,
+    // the pacing error says so.
+    let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
+    let mut sending = Sending::default();
+    let mut datagram = vec![0; plan.payload()];
+    let start = clock::now() + LEAD;
+    for (sequence, slot) in (0..).zip(&shared.sent_at) {
+        let deadline = start + plan.interval() * sequence;
+        let probe = Probe {
+            run: run.id,
+            nonce,
+            sequence,
+        };
+        if let Err(error) = probe.encode(&mut datagram) {
+            sending.error = Some(io::Error::other(error));
+            break;
+        }
+        let Some(now) = wait_for(deadline, pace, shared) else {
+            break;
+        };
+        let late_by = now.saturating_sub(deadline);
+        sending.pacing_errors.push(late_by);
+        sending.missed_slots += u32::from(late_by >= plan.interval());
+        // Before the call: on loopback the answer can be here before it returns.
+        slot.store(now.as_nanos() as u64, Ordering::Release);
+        shared.sent.fetch_add(1, Ordering::Relaxed);
+        let Err(error) = send(socket, &datagram, &mut sending.refusals) else {
+            continue;
+        };
+        let dropped_here = is_local_drop(&error);
+        if !dropped_here && shared.answered.load(Ordering::Relaxed) {
+            // A target that has answered may come back: what is missing until then is loss.
+            continue;
+        }
+        slot.store(0, Ordering::Release);
+        shared.sent.fetch_sub(1, Ordering::Relaxed);
+        sending.local_drops += u32::from(dropped_here);
+        let hopeless = !dropped_here || sending.local_drops == plan.packets();
+        if hopeless {
+            sending.error = Some(error);
+            break;
+        }
+    }
+    sending
+}
+
+/// Waits until `deadline` and gives the time then, or `None` when told to stop.
+fn wait_for(deadline: Duration, pace: Pace, shared: &Shared) -> Option<Duration> {
+    let spin = match pace {
+        Pace::Exact => SPIN,
+        Pace::Shared => Duration::ZERO,
+    };
+    let wake = deadline.saturating_sub(spin);
+    loop {
+        if shared.stop.load(Ordering::Relaxed) {
+            return None;
+        }
+        let now = clock::now();
+        if now >= deadline {
+            return Some(now);
+        }
+        if now < wake {
+            clock::sleep_until(wake.min(now + NAP));
+        } else {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+/// Sends one datagram. An ICMP error for an earlier probe is reported by the kernel on the next
+/// call, which then sends nothing: it is counted and the call is made once more.
+fn send(socket: &UdpSocket, datagram: &[u8], refusals: &mut u32) -> io::Result<()> {
+    let result = match socket.send(datagram) {
+        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
+            *refusals += 1;
+            socket.send(datagram)
+        }
+        result => result,
+    };
+    result.map(|_| ())
+}
+
+fn is_local_drop(error: &io::Error) -> bool {
+    use rustix::io::Errno;
+    matches!(
+        Errno::from_io_error(error),
+        Some(Errno::NOBUFS | Errno::NOMEM | Errno::AGAIN | Errno::PERM)
+    )
+}
