@@ -31,7 +31,8 @@ const BATCHES_AFTER_STOP: usize = 256;
 /// Whom the echo answers.
 #[derive(Clone, Debug, Default)]
 pub struct EchoConfig {
-    /// Source ports that get no answer: those of the lab's own echoes and relays.
+    /// Source ports that get no answer beside the echo's own: those of the lab's other echoes and
+    /// relays.
     pub blocked_ports: Vec<u16>,
     /// The bounds on what is answered.
     pub limits: RateLimits,
@@ -78,17 +79,14 @@ pub async fn run(
     stop: Stop,
 ) -> io::Result<()> {
     socket.report_hop_limit()?;
+    let own_port = socket.local_addr().port();
     let socket = socket.register()?;
+    let rule = SourceRule::new(config.blocked_ports.into_iter().chain([own_port]));
     let mut echo = Echo {
-        admission: Admission::new(
-            SourceRule::new(config.blocked_ports),
-            config.limits,
-            Instant::now(),
-        ),
+        admission: Admission::new(rule, config.limits, Instant::now()),
         received: ReceiveBatch::new(),
         answers: SendBatch::new(),
         counters,
-        kernel_drops: 0,
     };
     let mut stopped = pin!(stop.requested());
     loop {
@@ -112,8 +110,6 @@ struct Echo {
     received: ReceiveBatch,
     answers: SendBatch,
     counters: Arc<EchoCounters>,
-    /// The kernel's own count when it was last looked at.
-    kernel_drops: u32,
 }
 
 impl Echo {
@@ -141,17 +137,15 @@ impl Echo {
                 Some(Train { hop_limit, ..train })
             });
             let sent = self.answers.send(socket, answers).await?;
-            self.count(&sent, socket.get_ref().kernel_drops());
+            self.count(&sent, socket.get_ref().new_kernel_drops());
         }
         Ok(true)
     }
 
-    fn count(&mut self, sent: &Sent, kernel_drops: u32) {
+    fn count(&self, sent: &Sent, kernel_drops: u32) {
         self.counters.answered.add(sent.datagrams);
         self.counters.failed.add(sent.failed + sent.queue_full);
-        let new_drops = kernel_drops.wrapping_sub(self.kernel_drops);
-        self.counters.kernel_drops.add(u64::from(new_drops));
-        self.kernel_drops = kernel_drops;
+        self.counters.kernel_drops.add(u64::from(kernel_drops));
     }
 }
 

@@ -3,7 +3,7 @@
 //!
 //! Read in this order: [`Socket`] (bound or connected, never blocking), [`Train`] (one or more
 //! datagrams of one peer, end to end in one buffer), [`ReceiveBatch`] and [`SendBatch`] (the
-//! buffers, all made once), then [`admission`], the door of everything that answers datagrams, and
+//! buffers, all made once), [`SocketSet`] (which of many sockets has something?), then [`admission`], the door of everything that answers datagrams, and
 //! its two rules: [`source`] (may this source be answered?) and [`rate`] (how often?).
 
 #![expect(
@@ -11,19 +11,20 @@
     reason = "recvmmsg, sendmmsg and their options have no safe form in rustix or socket2"
 )]
 
-pub mod admission;
-
 mod address;
+pub mod admission;
 mod control;
 pub mod rate;
 mod receive;
 mod send;
+mod set;
 mod socket;
 pub mod source;
 mod train;
 
 pub use receive::ReceiveBatch;
 pub use send::{SendBatch, Sent};
+pub use set::SocketSet;
 pub use socket::{BindError, Socket, bind, bind_group, connect};
 pub use train::{Local, Train};
 

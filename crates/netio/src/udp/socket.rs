@@ -25,7 +25,8 @@ pub struct Socket {
     /// Whether the kernel cuts one message into several datagrams (UDP_SEGMENT, since Linux 4.18)
     /// on the way out of this socket.
     segments: Cell<bool>,
-    kernel_drops: Cell<u32>,
+    /// The kernel's count of drops, which wraps: as last told, and as last taken.
+    kernel_drops: Cell<(u32, u32)>,
 }
 
 /// A socket that could not be bound.
@@ -95,7 +96,6 @@ impl Socket {
         inner.set_reuse_port(shared)?;
         inner.bind(&address.into())?;
         let socket = Socket::ready(inner)?;
-        socket.set_option(libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)?;
         // An answer must leave from the address that was asked. Only a socket bound to all of them
         // has to be told which one that was.
         if address.ip() == Ipv4Addr::UNSPECIFIED {
@@ -115,8 +115,9 @@ impl Socket {
             inner,
             local,
             segments: Cell::new(false),
-            kernel_drops: Cell::new(0),
+            kernel_drops: Cell::default(),
         };
+        socket.set_option(libc::SOL_SOCKET, libc::SO_RXQ_OVFL, 1)?;
         // A kernel that does not know UDP_SEGMENT would send the whole train as one datagram, so it
         // is asked. One that does not know UDP_GRO hands over datagrams one by one.
         let segments = socket.set_option(libc::SOL_UDP, libc::UDP_SEGMENT, 0);
@@ -137,10 +138,12 @@ impl Socket {
         self.local
     }
 
-    /// How many datagrams the kernel has dropped because this socket's queue was full, as told with
-    /// the last datagram received. Counts from 0 and wraps at 2^32. Bound sockets only.
-    pub fn kernel_drops(&self) -> u32 {
-        self.kernel_drops.get()
+    /// How many more datagrams the kernel has dropped since the last call, because this socket's
+    /// queue was full, as far as was told with what was received.
+    pub fn new_kernel_drops(&self) -> u32 {
+        let (told, taken) = self.kernel_drops.get();
+        self.kernel_drops.set((told, told));
+        told.wrapping_sub(taken)
     }
 
     /// Asks for [`Train::hop_limit`](super::Train::hop_limit) of what is received.
@@ -153,7 +156,7 @@ impl Socket {
     }
 
     pub(super) fn note_kernel_drops(&self, drops: u32) {
-        self.kernel_drops.set(drops);
+        self.kernel_drops.set((drops, self.kernel_drops.get().1));
     }
 
     pub(super) fn segments(&self) -> bool {

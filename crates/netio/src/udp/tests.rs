@@ -193,8 +193,9 @@ async fn a_full_queue_is_told_by_the_kernel() {
     let train = std::iter::once(Train::one(None, b"after"));
     out.send(&client, train).await.unwrap();
     receive(&server, 1).await;
-    let drops = server.get_ref().kernel_drops();
+    let drops = server.get_ref().new_kernel_drops();
     assert_eq!(u64::from(drops), sent.datagrams - received);
+    assert_eq!(server.get_ref().new_kernel_drops(), 0);
 }
 
 #[test]
@@ -268,4 +269,41 @@ async fn an_answer_leaves_from_the_address_that_was_asked() {
         out.send(&server, batch.trains(places)).await.unwrap();
         assert_eq!(receive(&client, 1).await, [(asked, b"ask".to_vec())]);
     }
+}
+
+#[tokio::test]
+async fn a_set_tells_which_of_its_sockets_have_datagrams() {
+    let server = bind(on_loopback(false)).unwrap().register().unwrap();
+    let sockets: Vec<_> = (0..200)
+        .map(|_| connect(server.get_ref().local_addr()).unwrap())
+        .collect();
+    let mut set = SocketSet::new().unwrap();
+    for (key, socket) in sockets.iter().enumerate() {
+        set.add(socket, key as u64).unwrap();
+    }
+    assert!(set.ready().unwrap().is_empty());
+    // More than are told at once.
+    let expected: Vec<u64> = (0..200).filter(|key| key % 2 == 0).collect();
+    let trains = expected
+        .iter()
+        .map(|&key| Train::one(Some(sockets[key as usize].local_addr()), b"!"));
+    SendBatch::new().send(&server, trains).await.unwrap();
+    let mut batch = ReceiveBatch::new();
+    let mut told = Vec::new();
+    while told.len() < expected.len() {
+        timeout(PATIENCE, set.wait()).await.unwrap().unwrap();
+        loop {
+            let keys = set.ready().unwrap().to_vec();
+            if keys.is_empty() {
+                break;
+            }
+            for key in keys {
+                batch.clear();
+                assert_eq!(batch.receive(&sockets[key as usize]).unwrap().len(), 1);
+                told.push(key);
+            }
+        }
+    }
+    told.sort_unstable();
+    assert_eq!(told, expected);
 }
