@@ -1,0 +1,304 @@
+//! The UDP relay: each client gets an upstream socket of its own, connected to the one fixed
+//! target, whose answers go back to that client and come from nobody else.
+//!
+//! One task serves all sessions of a worker. It passes datagrams on in batches both ways, across
+//! sessions where the system has a call for it: answers to many clients leave in one sendmmsg.
+//!
+//! Read [`Relay::pass_to_target`] and [`Relay::pass_to_clients`]; they are the only two places where
+//! a datagram is handed on, one for each direction. [`sessions`] keeps who has which socket.
+
+mod counters;
+mod sessions;
+
+use std::io;
+use std::net::SocketAddr;
+use std::ops::Range;
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use netio::shutdown::Stop;
+use netio::udp::admission::Admission;
+use netio::udp::rate::RateLimits;
+use netio::udp::source::SourceRule;
+use netio::udp::{BATCH, ReceiveBatch, SendBatch, Socket, Train};
+use smallvec::SmallVec;
+use thiserror::Error;
+use tokio::io::unix::AsyncFd;
+use tokio::time::{MissedTickBehavior, interval, timeout_at};
+
+pub use counters::RelayCounters;
+use sessions::{SessionId, Sessions};
+
+/// How many batches are passed on in one direction before the other has its turn.
+const BATCHES_PER_TURN: usize = 4;
+
+/// How many batches of clients are passed on after the stop at most: what was in the socket's
+/// queue by then.
+const BATCHES_AFTER_STOP: usize = 256;
+
+/// After the stop, the target's answers are passed on until none has come for this long.
+const QUIET_AFTER_STOP: Duration = Duration::from_millis(100);
+
+/// After the stop, answers are passed on no longer than this.
+const DRAIN: Duration = Duration::from_secs(1);
+
+/// What the relay does.
+#[derive(Clone, Debug)]
+pub struct RelayConfig {
+    /// Where all datagrams go.
+    pub target: SocketAddr,
+    /// Source ports that are not served, beside the relay's own and the target's: those of the
+    /// lab's other echoes and relays.
+    pub blocked_ports: Vec<u16>,
+    /// The bounds on what is taken from clients.
+    pub limits: RateLimits,
+    /// How many clients one worker serves at a time. A further one takes the place of the one that
+    /// has been idle longest, if that was at least a sixth of `idle`; otherwise its datagrams are
+    /// dropped and counted. So a crowd of forged sources cannot put out clients that talk, and
+    /// clients that are gone do not shut out others for long.
+    pub sessions: usize,
+    /// A session ends when nothing has passed for this long, in either direction.
+    pub idle: Duration,
+}
+
+impl RelayConfig {
+    /// 10,000 sessions, 60 seconds.
+    pub fn new(target: SocketAddr) -> RelayConfig {
+        RelayConfig {
+            target,
+            blocked_ports: Vec::new(),
+            limits: RateLimits::default(),
+            sessions: 10_000,
+            idle: Duration::from_mins(1),
+        }
+    }
+}
+
+/// Why the relay ended or did not begin.
+#[derive(Debug, Error)]
+pub enum RelayError {
+    /// Every datagram would come back to the relay for ever.
+    #[error("the UDP target {0} is the relay itself; give the address of an echo")]
+    TargetIsRelay(SocketAddr),
+    /// The two are of different families.
+    #[error("the UDP target {target} cannot be reached from {relay}; give both as IPv4 or as IPv6")]
+    FamiliesDiffer {
+        /// Where the datagrams should go.
+        target: SocketAddr,
+        /// Where the clients send.
+        relay: SocketAddr,
+    },
+    /// The system failed.
+    #[error("UDP relay: {0}")]
+    Io(#[from] io::Error),
+}
+
+/// Passes datagrams between the clients of `socket` and the target until `stop`. What clients had
+/// sent by then is passed on, and answers that come soon after too.
+pub async fn run(
+    socket: Socket,
+    config: RelayConfig,
+    counters: Arc<RelayCounters>,
+    stop: Stop,
+) -> Result<(), RelayError> {
+    let mut relay = Relay::new(socket, config, counters)?;
+    let mut stopped = pin!(stop.requested());
+    let mut look = interval(relay.sessions.look_every());
+    look.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    // Whether the clients' side and the target's side may have datagrams unread.
+    let (mut clients, mut target) = (false, false);
+    loop {
+        tokio::select! {
+            biased;
+            () = &mut stopped => break,
+            _ = look.tick() => relay.sessions.expire(Instant::now(), &relay.counters),
+            ready = relay.clients.readable(), if !clients => {
+                // Cleared before the socket is emptied, so that what comes later is told anew.
+                ready?.clear_ready();
+                clients = true;
+            }
+            waited = relay.sessions.wait(), if !target => {
+                waited?;
+                target = true;
+            }
+            () = tokio::task::yield_now(), if clients || target => {}
+        }
+        if clients {
+            clients = relay.pass_to_target(BATCHES_PER_TURN)?;
+        }
+        if target {
+            target = relay.pass_to_clients(BATCHES_PER_TURN).await?;
+        }
+    }
+    relay.drain().await
+}
+
+struct Relay {
+    clients: AsyncFd<Socket>,
+    target: SocketAddr,
+    admission: Admission,
+    sessions: Sessions,
+    received: ReceiveBatch,
+    outgoing: SendBatch,
+    counters: Arc<RelayCounters>,
+}
+
+impl Relay {
+    fn new(
+        socket: Socket,
+        config: RelayConfig,
+        counters: Arc<RelayCounters>,
+    ) -> Result<Relay, RelayError> {
+        let (relay, target) = (socket.local_addr(), config.target);
+        if relay.is_ipv4() != target.is_ipv4() {
+            return Err(RelayError::FamiliesDiffer { target, relay });
+        }
+        let on_every_address = relay.ip().is_unspecified() && target.ip().is_loopback();
+        if relay.port() == target.port() && (relay.ip() == target.ip() || on_every_address) {
+            return Err(RelayError::TargetIsRelay(target));
+        }
+        let blocked = config.blocked_ports.into_iter();
+        let rule = SourceRule::new(blocked.chain([relay.port(), target.port()]));
+        Ok(Relay {
+            clients: socket.register()?,
+            target,
+            admission: Admission::new(rule, config.limits, Instant::now()),
+            sessions: Sessions::new(target, config.sessions, config.idle)?,
+            received: ReceiveBatch::new(),
+            outgoing: SendBatch::new(),
+            counters,
+        })
+    }
+
+    /// Passes on up to `batches` batches of what clients have sent; true if there may be more.
+    fn pass_to_target(&mut self, batches: usize) -> io::Result<bool> {
+        for _ in 0..batches {
+            self.received.clear();
+            let places = match self.received.receive(self.clients.get_ref()) {
+                Ok(places) => places,
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => return Ok(false),
+                Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
+                Err(error) => return Err(error),
+            };
+            let emptied = places.len() < BATCH;
+            let (counters, now) = (&self.counters, Instant::now());
+            let drops = self.clients.get_ref().new_kernel_drops();
+            counters.kernel_drops.add(u64::from(drops));
+            let mut passing: SmallVec<[(SessionId, Train<'_>); BATCH]> = SmallVec::new();
+            for train in self.received.trains(places) {
+                counters.received.add(train.count() as u64);
+                counters.received_bytes.add(train.payload.len() as u64);
+                let Some(train) = self.admission.admit(train, now, &counters.refused) else {
+                    continue;
+                };
+                if let Some(session) = self.sessions.of_client(&train, now, counters) {
+                    passing.push((session, train));
+                }
+            }
+            // Each session in a row, its datagrams in the order they came (the sort is stable).
+            if !passing.is_sorted_by_key(|(session, _)| *session) {
+                passing.sort_by_key(|(session, _)| *session);
+            }
+            for same in passing.chunk_by(|(a, _), (b, _)| a == b) {
+                let Some(session) = self.sessions.session(same[0].0) else {
+                    continue;
+                };
+                let trains = same.iter().map(|(_, train)| Train {
+                    peer: None,
+                    local: None,
+                    ..*train
+                });
+                let sent = self.outgoing.try_send(&session.upstream, trains);
+                counters.sent_to_target(&sent);
+            }
+            if emptied {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Passes on up to `batches` batches of what the target has answered; true if there may be
+    /// more.
+    async fn pass_to_clients(&mut self, batches: usize) -> io::Result<bool> {
+        for _ in 0..batches {
+            let ready = self.sessions.ready()?;
+            if ready.is_empty() {
+                return Ok(false);
+            }
+            self.received.clear();
+            let answered = self.receive_of(&ready);
+            let (sessions, received) = (&self.sessions, &self.received);
+            let (counters, target) = (&self.counters, self.target);
+            let answers = answered.iter().flat_map(|(id, places)| {
+                let session = sessions.session(*id);
+                let trains = received.trains(places.clone());
+                trains.filter_map(move |train| {
+                    let datagrams = train.count() as u64;
+                    // The kernel lets in nobody else once the socket is connected. Before that it
+                    // has a port for a moment already.
+                    if train.peer != Some(target) {
+                        counters.not_from_target.add(datagrams);
+                        return None;
+                    }
+                    counters.answers.add(datagrams);
+                    counters.answer_bytes.add(train.payload.len() as u64);
+                    session.map(|session| Train {
+                        peer: Some(session.client),
+                        local: session.local,
+                        ..train
+                    })
+                })
+            });
+            let sent = self.outgoing.send(&self.clients, answers).await?;
+            counters.sent_to_clients(&sent);
+        }
+        Ok(true)
+    }
+
+    /// Receives on the sockets of `ready` sessions as far as there is room; the rest is told again.
+    /// Returns which session has what.
+    fn receive_of(&mut self, ready: &[SessionId]) -> SmallVec<[(SessionId, Range<usize>); BATCH]> {
+        let now = Instant::now();
+        let mut answered = SmallVec::new();
+        for &id in ready {
+            let Some(session) = self.sessions.session(id) else {
+                continue;
+            };
+            match self.received.receive(&session.upstream) {
+                Ok(places) => {
+                    let drops = session.upstream.new_kernel_drops();
+                    self.counters.kernel_drops.add(u64::from(drops));
+                    self.sessions.mark_used(id, now);
+                    answered.push((id, places));
+                }
+                Err(error)
+                    if matches!(
+                        error.kind(),
+                        io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted
+                    ) => {}
+                // What ICMP told of a datagram sent before; being told clears it.
+                Err(_) => self.counters.target_unreachable.add(1),
+            }
+        }
+        answered
+    }
+
+    /// After the stop: what clients have sent goes to the target, and what it answers in short
+    /// time goes to them.
+    async fn drain(mut self) -> Result<(), RelayError> {
+        self.pass_to_target(BATCHES_AFTER_STOP)?;
+        let deadline = Instant::now() + DRAIN;
+        while !self.sessions.is_empty() && Instant::now() < deadline {
+            if !self.pass_to_clients(BATCHES_PER_TURN).await? {
+                let quiet = deadline.min(Instant::now() + QUIET_AFTER_STOP);
+                match timeout_at(quiet.into(), self.sessions.wait()).await {
+                    Ok(waited) => waited?,
+                    Err(_) => break,
+                }
+            }
+        }
+        Ok(())
+    }
+}
