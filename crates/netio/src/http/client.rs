@@ -147,6 +147,18 @@ impl Connection {
         Ok(self.transport.flush(self.patience.stall).await?)
     }
 
+    /// As [`Connection::flush`], but stops when an answer begins to come, or the origin closes,
+    /// before everything is written. Returns whether everything was.
+    pub async fn flush_until_answer(&mut self) -> Result<bool, ClientError> {
+        let stall = self.patience.stall;
+        Ok(self.transport.flush_until_input(stall).await?)
+    }
+
+    /// Waits until an answer begins to come, or the origin closes.
+    pub async fn answer_begins(&mut self) -> Result<(), ClientError> {
+        Ok(self.transport.input_begins().await?)
+    }
+
     /// Reads the head of the final answer to a request by `method`; interim answers are passed
     /// over, but not 101. Returns its bytes, a whole head, for [`ResponseHead::parse`].
     pub async fn head(

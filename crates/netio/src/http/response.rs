@@ -52,6 +52,11 @@ impl Head {
         self.status
     }
 
+    /// The status line and the fields, without the empty line.
+    pub fn rendered(&self) -> &Bytes {
+        &self.rendered
+    }
+
     /// The bytes it holds: the status line and the fields, without the empty line.
     pub fn len(&self) -> usize {
         self.rendered.len()
@@ -144,9 +149,11 @@ impl Response {
         name: &str,
         value: impl AsRef<[u8]>,
     ) -> Result<Response, SerializeError> {
-        let mut line = Vec::new();
-        write::field(&mut line, name, value.as_ref())?;
-        self.own.extend_from_slice(&line);
+        let value = value.as_ref();
+        write::check_field(name, value)?;
+        for part in [name.as_bytes(), b": ", value, write::CRLF] {
+            self.own.extend_from_slice(part);
+        }
         Ok(self)
     }
 

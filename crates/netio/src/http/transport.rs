@@ -89,6 +89,37 @@ impl Transport {
         Ok(())
     }
 
+    /// As [`Transport::flush`], but stops when the other side sends something, or ends, before
+    /// everything is written. Returns whether everything was.
+    pub(super) async fn flush_until_input(&mut self, stall: Duration) -> io::Result<bool> {
+        let Transport {
+            stream,
+            input,
+            output,
+            sentry,
+        } = self;
+        while !output.is_empty() {
+            sentry.allow(stall);
+            let came = sentry
+                .wait(|context| {
+                    if let Poll::Ready(result) = output.poll_write(context, stream) {
+                        return Poll::Ready(result.map(|_| false));
+                    }
+                    poll_input(stream, input, context).map_ok(|()| true)
+                })
+                .await?;
+            if came {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    /// Waits, without a deadline of its own, until the other side sends something, or ends.
+    pub(super) async fn input_begins(&mut self) -> io::Result<()> {
+        std::future::poll_fn(|context| poll_input(&self.stream, &self.input, context)).await
+    }
+
     /// Gives back the memory that an idle connection does not need.
     pub fn rest(&mut self) {
         self.input.rest();
@@ -124,6 +155,22 @@ impl Transport {
             }
         }
     }
+}
+
+/// Ready when bytes wait to be used or to be read, or the other side has ended.
+fn poll_input(
+    stream: &TcpStream,
+    input: &ReadBuffer,
+    context: &mut Context<'_>,
+) -> Poll<io::Result<()>> {
+    if !input.is_empty() {
+        return Poll::Ready(Ok(()));
+    }
+    // Peeked, because readiness alone may be left over from an earlier read.
+    let mut byte = [0];
+    stream
+        .poll_peek(context, &mut ReadBuf::new(&mut byte))
+        .map_ok(drop)
 }
 
 fn poll_fill(

@@ -54,14 +54,20 @@ pub fn request_line(
     Ok(())
 }
 
-/// Appends `NAME: VALUE CRLF`. On an error nothing is written.
-pub fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) -> Result<(), SerializeError> {
+/// Whether `NAME: VALUE` can be written as one field line.
+pub fn check_field(name: &str, value: &[u8]) -> Result<(), SerializeError> {
     if !is_token(name.as_bytes()) {
         return Err(SerializeError::FieldName);
     }
     if !value.iter().copied().all(is_field_value) {
         return Err(SerializeError::FieldValue);
     }
+    Ok(())
+}
+
+/// Appends `NAME: VALUE CRLF`. On an error nothing is written.
+pub fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) -> Result<(), SerializeError> {
+    check_field(name, value)?;
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
