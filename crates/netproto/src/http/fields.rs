@@ -6,10 +6,9 @@ use smallvec::SmallVec;
 use super::grammar::trim_blanks;
 
 /// How many fields a head may have before its parse needs the heap. Browsers send about fifteen.
-const SLOTS_ON_STACK: usize = 32;
+pub(super) const SLOTS_ON_STACK: usize = 24;
 
-/// Room for the fields of one head, kept on the caller's stack. Making it costs nothing: only as
-/// many slots are written as the head has fields.
+/// Room for the fields of one head, kept on the caller's stack. Making it costs nothing.
 #[derive(Debug, Default)]
 pub struct FieldSlots<'b> {
     slots: SmallVec<[Header<'b>; SLOTS_ON_STACK]>,
@@ -24,12 +23,21 @@ impl<'b> FieldSlots<'b> {
         }
     }
 
-    /// Exactly `count` slots.
+    /// Exactly `count` slots, empty.
     #[inline]
     pub(crate) fn reset(&mut self, count: usize) -> &mut [Header<'b>] {
         self.slots.clear();
-        self.slots.resize(count, httparse::EMPTY_HEADER);
+        self.slots
+            .extend(std::iter::repeat_n(httparse::EMPTY_HEADER, count));
         &mut self.slots
+    }
+
+    /// The first `count` slots, which hold the fields of a head.
+    #[inline]
+    pub(crate) fn filled(&self, count: usize) -> Fields<'_, 'b> {
+        Fields {
+            list: &self.slots[..count],
+        }
     }
 }
 
@@ -41,11 +49,6 @@ pub struct Fields<'h, 'b> {
 }
 
 impl<'h, 'b> Fields<'h, 'b> {
-    #[inline]
-    pub(crate) fn new(list: &'h [Header<'b>]) -> Fields<'h, 'b> {
-        Fields { list }
-    }
-
     /// No fields.
     pub fn none() -> Fields<'static, 'static> {
         Fields { list: &[] }

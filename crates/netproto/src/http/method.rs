@@ -28,21 +28,21 @@ pub enum Method<'b> {
 }
 
 impl<'b> Method<'b> {
-    /// The method named `token`, which the caller knows to be a token.
+    /// The method named `token`, which the caller knows to be a token, and so ASCII.
     #[inline]
-    pub(crate) fn from_token(token: &'b str) -> Method<'b> {
-        match token {
-            "GET" => Method::Get,
-            "HEAD" => Method::Head,
-            "POST" => Method::Post,
-            "PUT" => Method::Put,
-            "DELETE" => Method::Delete,
-            "CONNECT" => Method::Connect,
-            "OPTIONS" => Method::Options,
-            "TRACE" => Method::Trace,
-            "PATCH" => Method::Patch,
-            other => Method::Other(other),
-        }
+    pub(crate) fn from_token(token: &'b [u8]) -> Option<Method<'b>> {
+        Some(match token {
+            b"GET" => Method::Get,
+            b"HEAD" => Method::Head,
+            b"POST" => Method::Post,
+            b"PUT" => Method::Put,
+            b"DELETE" => Method::Delete,
+            b"CONNECT" => Method::Connect,
+            b"OPTIONS" => Method::Options,
+            b"TRACE" => Method::Trace,
+            b"PATCH" => Method::Patch,
+            other => Method::Other(str::from_utf8(other).ok()?),
+        })
     }
 
     /// Its name on the wire.

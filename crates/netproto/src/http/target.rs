@@ -89,14 +89,27 @@ pub enum TargetError {
     NotUtf8,
 }
 
-/// The bytes that may stand in a target: visible ASCII without `#`, which begins a fragment and is
-/// never sent. Browsers send some bytes that RFC 3986 does not list (`|` and `{` in a query); none
-/// of these changes where a target ends.
-static TARGET_BYTE: [bool; 256] = {
-    let mut table = [false; 256];
+/// What a byte is in a target.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Class {
+    /// Visible ASCII but `#`, which begins a fragment and is never sent. Browsers send some bytes
+    /// that RFC 3986 does not list (`|` and `{` in a query); none changes where a target ends.
+    Plain,
+    Question,
+    Percent,
+    Refused,
+}
+
+static CLASS: [Class; 256] = {
+    let mut table = [Class::Refused; 256];
     let mut byte = 0x21;
     while byte < 0x7f {
-        table[byte] = byte as u8 != b'#';
+        table[byte] = match byte as u8 {
+            b'#' => Class::Refused,
+            b'?' => Class::Question,
+            b'%' => Class::Percent,
+            _ => Class::Plain,
+        };
         byte += 1;
     }
     table
@@ -106,7 +119,7 @@ impl<'b> Target<'b> {
     /// The target sent with `method`.
     #[inline]
     pub fn parse(bytes: &'b [u8], method: &Method<'_>) -> Result<Target<'b>, TargetError> {
-        let text = checked_text(bytes)?;
+        let (text, question) = checked_text(bytes)?;
         match method {
             Method::Connect => {
                 let authority = Authority::parse(text).ok_or(TargetError::Authority)?;
@@ -122,25 +135,25 @@ impl<'b> Target<'b> {
             }
             Method::Options if text == "*" => Ok(Target::Asterisk),
             _ if text.starts_with('/') => {
-                let (path, query) = split_query(text);
+                let (path, query) = split_at_question(text, question);
                 Ok(Target::Origin { path, query })
             }
-            _ => Target::absolute(text),
+            _ => Target::absolute(text, question),
         }
     }
 
-    fn absolute(text: &'b str) -> Result<Target<'b>, TargetError> {
-        let (scheme, rest) = text.split_once("://").ok_or(TargetError::Form)?;
+    fn absolute(text: &'b str, question: Option<usize>) -> Result<Target<'b>, TargetError> {
+        let (hierarchy, query) = split_at_question(text, question);
+        let (scheme, rest) = hierarchy.split_once("://").ok_or(TargetError::Form)?;
         let mut letters = scheme.bytes();
         let scheme_is_valid = letters.next().is_some_and(|b| b.is_ascii_alphabetic())
             && letters.all(|b| b.is_ascii_alphanumeric() || b"+-.".contains(&b));
         if !scheme_is_valid {
             return Err(TargetError::Form);
         }
-        let end = rest.find(['/', '?']).unwrap_or(rest.len());
-        let (authority, rest) = rest.split_at(end);
+        let end = rest.find('/').unwrap_or(rest.len());
+        let (authority, path) = rest.split_at(end);
         Authority::parse(authority).ok_or(TargetError::Authority)?;
-        let (path, query) = split_query(rest);
         Ok(Target::Absolute {
             scheme,
             authority,
@@ -191,10 +204,15 @@ impl<'b> Authority<'b> {
                 None => return None,
             }
         } else {
-            let (host, port) = text.split_once(':').unwrap_or((text, ""));
-            if host.is_empty() || !host.bytes().all(is_reg_name) {
+            let end = text
+                .bytes()
+                .position(|byte| !is_reg_name(byte))
+                .unwrap_or(text.len());
+            let (host, rest) = text.split_at_checked(end)?;
+            if host.is_empty() || !(rest.is_empty() || rest.starts_with(':')) {
                 return None;
             }
+            let port = rest.get(1..).unwrap_or_default();
             (host, port)
         };
         let port = match port {
@@ -293,21 +311,32 @@ fn escape(after: &[u8]) -> Result<(u8, &[u8]), TargetError> {
     }
 }
 
+/// The target as text, and where its first question mark stands. One pass over the bytes.
 #[inline]
-fn checked_text(bytes: &[u8]) -> Result<&str, TargetError> {
-    if !bytes.iter().all(|&byte| TARGET_BYTE[usize::from(byte)]) {
-        return Err(TargetError::Byte);
-    }
-    for percent in memchr::memchr_iter(b'%', bytes) {
-        escape(&bytes[percent + 1..])?;
+fn checked_text(bytes: &[u8]) -> Result<(&str, Option<usize>), TargetError> {
+    let mut question = None;
+    let mut at = 0;
+    while at < bytes.len() {
+        match CLASS[usize::from(bytes[at])] {
+            Class::Plain => {}
+            Class::Question => question = question.or(Some(at)),
+            Class::Percent => {
+                escape(&bytes[at + 1..])?;
+                at += 2;
+            }
+            Class::Refused => return Err(TargetError::Byte),
+        }
+        at += 1;
     }
     // Cannot fail: the bytes are ASCII.
-    str::from_utf8(bytes).map_err(|_| TargetError::Byte)
+    let text = str::from_utf8(bytes).map_err(|_| TargetError::Byte)?;
+    Ok((text, question))
 }
 
-fn split_query(text: &str) -> (&str, Option<&str>) {
-    match text.split_once('?') {
-        Some((path, query)) => (path, Some(query)),
+#[inline]
+fn split_at_question(text: &str, question: Option<usize>) -> (&str, Option<&str>) {
+    match question {
+        Some(at) => (&text[..at], Some(&text[at + 1..])),
         None => (text, None),
     }
 }

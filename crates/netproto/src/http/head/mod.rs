@@ -1,9 +1,9 @@
 //! Message heads: the start line and the fields, up to and with the empty line.
 //!
-//! [`HeadScan`] finds where a head ends and holds it against the limits as its bytes come in, each
-//! byte once; [`RequestHead`] and [`ResponseHead`] then read a whole head in one pass: the start
-//! line by our own code, the fields by httparse, and what the fields say about framing and
-//! persistence by `framing`.
+//! [`RequestHead`] and [`ResponseHead`] read a whole head: the start line by our own code, the
+//! fields by httparse (`locate`), and what the fields say about framing and persistence by
+//! `framing`. A head that comes in pieces, or is refused, goes through [`HeadScan`], which looks at
+//! each byte once and holds the limits as the bytes come in.
 //!
 //! The outcome does not depend on how the bytes were split (see `tests/http_split.rs`), which also
 //! settles the order of checks: the start line's size, its line end, its syntax, its meaning; the
@@ -11,6 +11,7 @@
 
 mod error;
 mod framing;
+mod locate;
 mod request;
 mod response;
 mod scan;

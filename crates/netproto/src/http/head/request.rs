@@ -2,6 +2,7 @@
 
 use super::error::HeadError;
 use super::framing::Framing;
+use super::locate::locate;
 use super::scan::{HeadScan, StartLine};
 use crate::http::Status;
 use crate::http::body::BodyFraming;
@@ -58,17 +59,11 @@ impl<'h, 'b> RequestHead<'h, 'b> {
         slots: &'h mut FieldSlots<'b>,
         limits: &Limits,
     ) -> Result<Status<RequestHead<'h, 'b>>, HeadError> {
-        let Some(layout) = scan.advance(buf, REQUEST_LINE, limits)? else {
+        let Some(layout) = locate(scan, buf, slots, REQUEST_LINE, limits)? else {
             return Ok(Status::Partial);
         };
         let line = RequestLine::parse(layout.start_line_of(buf), limits)?;
-
-        let slots = slots.reset(layout.field_lines);
-        let fields = match httparse::parse_headers(&buf[layout.fields..layout.len], slots)? {
-            httparse::Status::Complete((_, fields)) => Fields::new(fields),
-            // The scan saw the empty line, so httparse does.
-            httparse::Status::Partial => return Ok(Status::Partial),
-        };
+        let fields = slots.filled(layout.field_lines);
         let framing = Framing::read(&fields, line.version)?;
         let host = host(&line, &framing)?;
         let body = body_framing(&line.method, &framing)?;
@@ -173,9 +168,7 @@ impl<'b> RequestLine<'b> {
                 VersionError::Unsupported => HeadError::Version,
             },
         )?;
-        // Cannot fail: every byte is a token's, and so ASCII.
-        let method = str::from_utf8(parts.method).map_err(|_| HeadError::Method)?;
-        let method = Method::from_token(method);
+        let method = Method::from_token(parts.method).ok_or(HeadError::Method)?;
         let target = Target::parse(target, &method)?;
         Ok(RequestLine {
             method,

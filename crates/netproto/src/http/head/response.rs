@@ -2,6 +2,7 @@
 
 use super::error::HeadError;
 use super::framing::Framing;
+use super::locate::locate;
 use super::scan::{HeadScan, StartLine};
 use crate::http::Status;
 use crate::http::body::BodyFraming;
@@ -54,17 +55,11 @@ impl<'h, 'b> ResponseHead<'h, 'b> {
         limits: &Limits,
         request_method: &Method<'_>,
     ) -> Result<Status<ResponseHead<'h, 'b>>, HeadError> {
-        let Some(layout) = scan.advance(buf, STATUS_LINE, limits)? else {
+        let Some(layout) = locate(scan, buf, slots, STATUS_LINE, limits)? else {
             return Ok(Status::Partial);
         };
-        let line = StatusLine::parse(layout.start_line_of(buf))?;
-
-        let slots = slots.reset(layout.field_lines);
-        let fields = match httparse::parse_headers(&buf[layout.fields..layout.len], slots)? {
-            httparse::Status::Complete((_, fields)) => Fields::new(fields),
-            // The scan saw the empty line, so httparse does.
-            httparse::Status::Partial => return Ok(Status::Partial),
-        };
+        let line = StatusLine::parse(layout.start_line_of(buf), limits)?;
+        let fields = slots.filled(layout.field_lines);
         let framing = Framing::read(&fields, line.version)?;
         let body = body_framing(line.status, request_method, &framing)?;
         Ok(Status::Complete(ResponseHead {
@@ -82,7 +77,7 @@ impl<'h, 'b> ResponseHead<'h, 'b> {
 const STATUS_LINE: StartLine = StartLine {
     may_follow_crlf: false,
     measure,
-    check: |line, _| StatusLine::parse(line).map(drop),
+    check: |line, limits| StatusLine::parse(line, limits).map(drop),
 };
 
 /// `HTTP/1.1 200 ` without the reason phrase.
@@ -107,7 +102,8 @@ struct StatusLine<'b> {
 impl<'b> StatusLine<'b> {
     /// `HTTP-version SP status-code SP [ reason-phrase ]` (RFC 9112 §4). The second space is
     /// often left out with the phrase, and nothing depends on it: taken.
-    fn parse(line: &'b [u8]) -> Result<StatusLine<'b>, HeadError> {
+    fn parse(line: &'b [u8], limits: &Limits) -> Result<StatusLine<'b>, HeadError> {
+        measure(line, limits)?;
         let (version, rest) = line.split_at_checked(8).ok_or(HeadError::StatusLine)?;
         let version = version::parse(version).map_err(|error| match error {
             VersionError::Malformed => HeadError::StatusLine,

@@ -62,6 +62,11 @@ impl HeadScan {
         HeadScan::default()
     }
 
+    /// Whether no byte was searched yet.
+    pub(super) fn is_new(&self) -> bool {
+        self.searched == 0
+    }
+
     /// Goes on through `buf`, which begins with the head. `None` while the head is not complete.
     #[inline]
     pub(super) fn advance(
