@@ -8,3 +8,4 @@
 pub mod netns;
 pub mod peer;
 pub mod program;
+pub mod vectors;

@@ -44,7 +44,7 @@ fn at_once<'b>(buf: &'b [u8], slots: &mut FieldSlots<'b>, limits: &Limits) -> Op
     // httparse takes a bare LF for a line end. Before each field, and at the end, it must have
     // been a CRLF; httparse took no other byte between a value and that line end.
     let mut follows_crlf = true;
-    for field in parsed.iter() {
+    for field in parsed {
         let at = field.name.as_ptr().addr() - buf.as_ptr().addr();
         follows_crlf &= buf[at - 2] == b'\r';
     }

@@ -3,7 +3,7 @@
 use super::error::HeadError;
 use super::framing::Framing;
 use super::locate::locate;
-use super::scan::{HeadScan, StartLine};
+use super::scan::{HeadScan, StartLine, without_final_cr};
 use crate::http::Status;
 use crate::http::body::BodyFraming;
 use crate::http::fields::{FieldSlots, Fields};
@@ -87,7 +87,7 @@ impl<'h, 'b> RequestHead<'h, 'b> {
 
 const REQUEST_LINE: StartLine = StartLine {
     may_follow_crlf: true,
-    measure: |line, limits| Parts::split(line, limits).map(drop),
+    measure: |line, limits| Parts::split(without_final_cr(line), limits).map(drop),
     check: |line, limits| RequestLine::parse(line, limits).map(drop),
 };
 
@@ -103,11 +103,9 @@ struct Parts<'b> {
 
 impl<'b> Parts<'b> {
     /// Refuses what can be refused of a beginning, so that the whole line is refused for the same
-    /// reason: a byte that is not a method's, and parts that are too long. A CR at the very end may
-    /// belong to the line end.
+    /// reason: a byte that is not a method's, and parts that are too long.
     #[inline]
     fn split(line: &'b [u8], limits: &Limits) -> Result<Parts<'b>, HeadError> {
-        let line = line.strip_suffix(b"\r").unwrap_or(line);
         let mut method_end = 0;
         loop {
             match line.get(method_end) {

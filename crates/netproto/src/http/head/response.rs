@@ -3,7 +3,7 @@
 use super::error::HeadError;
 use super::framing::Framing;
 use super::locate::locate;
-use super::scan::{HeadScan, StartLine};
+use super::scan::{HeadScan, StartLine, without_final_cr};
 use crate::http::Status;
 use crate::http::body::BodyFraming;
 use crate::http::fields::{FieldSlots, Fields};
@@ -76,15 +76,15 @@ impl<'h, 'b> ResponseHead<'h, 'b> {
 
 const STATUS_LINE: StartLine = StartLine {
     may_follow_crlf: false,
-    measure,
+    measure: |line, limits| measure(without_final_cr(line), limits),
     check: |line, limits| StatusLine::parse(line, limits).map(drop),
 };
 
 /// `HTTP/1.1 200 ` without the reason phrase.
 const FIXED_BYTES: usize = 13;
 
+/// Refuses what can be refused of a beginning.
 fn measure(line: &[u8], limits: &Limits) -> Result<(), HeadError> {
-    let line = line.strip_suffix(b"\r").unwrap_or(line);
     // So that a peer that speaks another protocol is found out before its line ends.
     let name_len = line.len().min(5);
     if line[..name_len] != b"HTTP/"[..name_len] || line.len() > FIXED_BYTES + limits.target_bytes {

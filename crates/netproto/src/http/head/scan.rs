@@ -47,10 +47,16 @@ impl Layout {
 pub(super) struct StartLine {
     /// Whether one CRLF may stand before it (RFC 9112 §2.2: a server ignores it).
     pub(super) may_follow_crlf: bool,
-    /// Refuses a start line that is too long, from as much of it as is there: all but its LF.
+    /// Refuses a start line that is too long, from as much of it as is there: all but its LF. A CR
+    /// at the very end may belong to the line end, see [`without_final_cr`].
     pub(super) measure: fn(&[u8], &Limits) -> Result<(), HeadError>,
     /// Refuses a start line, given without its CRLF, that means nothing.
     pub(super) check: fn(&[u8], &Limits) -> Result<(), HeadError>,
+}
+
+/// A line whose LF is still to come, or was cut off, without the CR that belongs to it.
+pub(super) fn without_final_cr(line: &[u8]) -> &[u8] {
+    line.strip_suffix(b"\r").unwrap_or(line)
 }
 
 /// A start line up to this many bytes is measured again whenever it grows.
@@ -160,12 +166,12 @@ impl HeadScan {
     }
 
     /// Holds the fields up to `end`, which is within the current line, against the limits. Of two
-    /// limits broken by one line, the one that was broken first is told.
+    /// limits broken by one line, the one that was broken first is told. The empty line breaks none.
     #[inline]
     fn measure_fields(&self, end: usize, limits: &Limits) -> Result<(), HeadError> {
         let line_limit = self.line + limits.field_bytes;
         let all_limit = self.fields + limits.fields_bytes;
-        if end > line_limit.min(all_limit) {
+        if end > self.line && end > line_limit.min(all_limit) {
             return Err(if line_limit <= all_limit {
                 HeadError::FieldTooLong
             } else {
