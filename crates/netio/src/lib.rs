@@ -11,5 +11,6 @@ pub mod listen;
 pub mod shutdown;
 pub mod telemetry;
 pub mod udp;
+pub mod usage;
 pub mod watch;
 pub mod worker;

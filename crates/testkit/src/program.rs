@@ -5,6 +5,7 @@ use std::io::{BufRead, BufReader};
 use std::net::SocketAddr;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
+use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
@@ -19,6 +20,7 @@ pub struct Program {
     child: Child,
     stdout: Arc<Mutex<String>>,
     stderr: Arc<Mutex<String>>,
+    readers: Vec<JoinHandle<()>>,
 }
 
 impl Program {
@@ -35,12 +37,13 @@ impl Program {
             .stderr(Stdio::piped())
             .spawn()
             .with_context(|| format!("cannot start {binary}"))?;
-        let stdout = collect(child.stdout.take().context("no stdout")?);
-        let stderr = collect(child.stderr.take().context("no stderr")?);
+        let (stdout, reader) = collect(child.stdout.take().context("no stdout")?);
+        let (stderr, other) = collect(child.stderr.take().context("no stderr")?);
         Ok(Program {
             child,
             stdout,
             stderr,
+            readers: vec![reader, other],
         })
     }
 
@@ -89,11 +92,14 @@ impl Program {
         kill_process(pid, signal).context("cannot signal the program")
     }
 
-    /// Waits for its end, at most `patience`.
+    /// Waits for its end, at most `patience`. All that it wrote has been read then.
     pub fn wait(&mut self, patience: Duration) -> Result<ExitStatus> {
         let end = Instant::now() + patience;
         loop {
             if let Some(status) = self.child.try_wait()? {
+                for reader in self.readers.drain(..) {
+                    reader.join().expect("no reader panics");
+                }
                 return Ok(status);
             }
             if Instant::now() > end {
@@ -112,10 +118,10 @@ impl Drop for Program {
     }
 }
 
-fn collect(from: impl std::io::Read + Send + 'static) -> Arc<Mutex<String>> {
+fn collect(from: impl std::io::Read + Send + 'static) -> (Arc<Mutex<String>>, JoinHandle<()>) {
     let kept = Arc::new(Mutex::new(String::new()));
     let into = Arc::clone(&kept);
-    std::thread::spawn(move || {
+    let thread = std::thread::spawn(move || {
         let mut reader = BufReader::new(from);
         let mut line = Vec::new();
         while matches!(reader.read_until(b'\n', &mut line), Ok(n) if n > 0) {
@@ -124,5 +130,5 @@ fn collect(from: impl std::io::Read + Send + 'static) -> Arc<Mutex<String>> {
             line.clear();
         }
     });
-    kept
+    (kept, thread)
 }
