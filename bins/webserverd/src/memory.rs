@@ -1,0 +1,148 @@
+//! Files that were served lately, with everything about their answers that does not depend on the
+//! request. An entry is looked at again on disk when it is a moment old, so an edited file is
+//! never served stale for longer.
+
+use std::cell::{Cell, RefCell};
+use std::io;
+use std::os::fd::OwnedFd;
+use std::rc::Rc;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use netio::http::response::Body;
+use quick_cache::Weighter;
+use quick_cache::unsync::Cache;
+
+use crate::answer::Document;
+use crate::files::Identity;
+
+/// How old an entry may be. With the worker's clock, which lags by up to
+/// [`netio::watch::TICK`], it stays below a second.
+const TRUSTED: Duration = Duration::from_millis(750);
+/// A longer file is not held in memory but sent by the kernel from its own cache.
+const HELD_BYTES: u64 = 64 * 1024;
+/// What one worker holds, in bytes.
+const CAPACITY: u64 = 32 * 1024 * 1024;
+/// What an entry costs beside its content: its heads, its key and its places in the tables. It
+/// bounds the number of open files to 16,384 a worker.
+const OVERHEAD: u64 = 2 * 1024;
+
+/// A file that can be answered with.
+#[derive(Debug)]
+pub struct Stored {
+    /// What is said of it.
+    pub document: Document,
+    identity: Identity,
+    content: Content,
+    checked: Cell<Instant>,
+}
+
+#[derive(Debug)]
+enum Content {
+    Held(Bytes),
+    OnDisk(Arc<OwnedFd>),
+}
+
+impl Stored {
+    /// Reads `file`, which is called `name`, or keeps it open if it is long.
+    ///
+    /// # Errors
+    /// The system's; and `Interrupted` if the file was being changed, so that no half of one state
+    /// is ever joined to a half of another.
+    pub fn read(file: OwnedFd, identity: Identity, name: &str, now: Instant) -> io::Result<Stored> {
+        let content = if identity.length <= HELD_BYTES {
+            let mut bytes = vec![0; identity.length as usize];
+            let mut filled = 0;
+            while filled < bytes.len() {
+                match rustix::io::pread(&file, &mut bytes[filled..], filled as u64)? {
+                    0 => return Err(io::ErrorKind::Interrupted.into()),
+                    count => filled += count,
+                }
+            }
+            if Identity::now(&file)? != identity {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            Content::Held(bytes.into())
+        } else {
+            Content::OnDisk(Arc::new(file))
+        };
+        let document = Document::of(name, &identity).map_err(io::Error::other)?;
+        Ok(Stored {
+            document,
+            identity,
+            content,
+            checked: Cell::new(now),
+        })
+    }
+
+    /// The bytes `start..end` of it.
+    pub fn body(&self, start: u64, end: u64) -> Body {
+        match &self.content {
+            Content::Held(bytes) => Body::Bytes(bytes.slice(start as usize..end as usize)),
+            Content::OnDisk(file) => Body::File {
+                file: Arc::clone(file),
+                range: start..end,
+            },
+        }
+    }
+
+    fn weight(&self) -> u64 {
+        OVERHEAD
+            + match &self.content {
+                Content::Held(bytes) => bytes.len() as u64,
+                Content::OnDisk(_) => 0,
+            }
+    }
+}
+
+/// The files that one worker remembers, by the path as it was asked for.
+#[derive(Debug)]
+pub struct Memory(RefCell<Cache<Box<str>, Rc<Stored>, Weight>>);
+
+#[derive(Clone, Copy, Debug)]
+struct Weight;
+
+impl Weighter<Box<str>, Rc<Stored>> for Weight {
+    fn weight(&self, path: &Box<str>, stored: &Rc<Stored>) -> u64 {
+        stored.weight() + path.len() as u64
+    }
+}
+
+impl Default for Memory {
+    fn default() -> Memory {
+        let entries = (CAPACITY / OVERHEAD) as usize;
+        Memory(RefCell::new(Cache::with_weighter(
+            entries, CAPACITY, Weight,
+        )))
+    }
+}
+
+impl Memory {
+    /// The file at `path`, if it was looked at a moment ago.
+    pub fn fresh(&self, path: &str, now: Instant) -> Option<Rc<Stored>> {
+        let memory = self.0.borrow();
+        let stored = memory.get(path)?;
+        let is_fresh = now.saturating_duration_since(stored.checked.get()) < TRUSTED;
+        is_fresh.then(|| Rc::clone(stored))
+    }
+
+    /// The file at `path`, now that it was looked at and found to be `identity`; `None` if what is
+    /// remembered is another state of it.
+    pub fn confirm(&self, path: &str, identity: &Identity, now: Instant) -> Option<Rc<Stored>> {
+        let memory = self.0.borrow();
+        let stored = memory.get(path)?;
+        if stored.identity != *identity {
+            return None;
+        }
+        stored.checked.set(now);
+        Some(Rc::clone(stored))
+    }
+
+    /// Remembers a file.
+    pub fn remember(&self, path: &str, stored: Stored) -> Rc<Stored> {
+        let stored = Rc::new(stored);
+        self.0.borrow_mut().insert(path.into(), Rc::clone(&stored));
+        stored
+    }
+}
