@@ -106,13 +106,13 @@ fn what_precedes(file: &mut File, header: &[u8]) -> io::Result<Option<Vec<u8>>> 
     if length == 0 {
         return Ok(Some(header.to_vec()));
     }
-    let mut beginning = vec![0; header.len()];
+    let mut beginning = Vec::new();
     file.seek(SeekFrom::Start(0))?;
-    match file.read_exact(&mut beginning) {
-        Ok(()) if same_header(&beginning, header) => {}
-        Ok(()) => return Ok(None),
-        Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => return Ok(None),
-        Err(error) => return Err(error),
+    (&*file)
+        .take(header.len() as u64)
+        .read_to_end(&mut beginning)?;
+    if !same_header(&beginning, header) {
+        return Ok(None);
     }
     let mut last = [0];
     file.seek(SeekFrom::End(-1))?;
@@ -144,7 +144,8 @@ fn append_whole(file: &mut File, text: &[u8]) -> io::Result<()> {
     match written {
         Ok(written) if written == text.len() => Ok(()),
         result => {
-            file.set_len(length)?;
+            // What went wrong first is what the user must know.
+            let _ = file.set_len(length);
             Err(result.err().unwrap_or(io::ErrorKind::StorageFull.into()))
         }
     }

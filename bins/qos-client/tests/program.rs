@@ -1,0 +1,226 @@
+//! The program as a script meets it: exit statuses, what goes to which stream, files, Ctrl-C.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails where it stands"
+)]
+
+mod echo;
+
+use std::io::Write as _;
+use std::path::Path;
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use echo::{Echo, after_ms};
+use rustix::process::{Pid, Signal, kill_process};
+
+fn program(folder: &Path, arguments: &str) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_qos-client"));
+    command
+        .args(arguments.split_whitespace())
+        .current_dir(folder)
+        .stdin(Stdio::null());
+    command
+}
+
+fn run(folder: &Path, arguments: &str) -> Output {
+    program(folder, arguments).output().unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[test]
+fn a_udp_test_appends_one_row_and_names_the_file() {
+    let echo = Echo::start(|_| after_ms(0));
+    let folder = tempfile::tempdir().unwrap();
+    let arguments = format!(
+        "udp --udp-port {} --packets 5 --interval 5ms",
+        echo.address.port()
+    );
+    for rows in [1, 2] {
+        let output = run(folder.path(), &arguments);
+        assert_eq!(output.status.code(), Some(0), "{output:?}");
+        assert!(text(&output.stdout).ends_with("  1 row appended to qos_result.csv\n"));
+        let file = std::fs::read_to_string(folder.path().join("qos_result.csv")).unwrap();
+        assert_eq!(file.lines().count(), 1 + rows);
+    }
+}
+
+#[test]
+fn an_assertion_decides_the_exit_status_and_the_verdict() {
+    let echo = Echo::start(|sequence| if sequence == 1 { vec![] } else { after_ms(0) });
+    let folder = tempfile::tempdir().unwrap();
+    let port = echo.address.port();
+    for (assertion, status, verdict) in [
+        ("loss_pct<=25,packets_answered=3", 0, "pass"),
+        ("loss_pct<=25,loss_pct<25", 1, "fail"),
+        ("rtt_p99_ms<1000", 1, "fail"),
+    ] {
+        let arguments = format!(
+            "udp --udp-port {port} --packets 4 --interval 5ms --loss-deadline 100ms \
+             --assert {assertion}"
+        );
+        let output = run(folder.path(), &arguments);
+        assert_eq!(
+            output.status.code(),
+            Some(status),
+            "{assertion}: {output:?}"
+        );
+        let file = std::fs::read_to_string(folder.path().join("qos_result.csv")).unwrap();
+        let last = file.lines().last().unwrap();
+        assert!(last.contains(&format!(",{verdict},qos-client ")), "{last}");
+    }
+}
+
+#[test]
+fn json_is_one_object_alone_on_standard_output() {
+    let echo = Echo::start(|_| after_ms(0));
+    let folder = tempfile::tempdir().unwrap();
+    let port = echo.address.port();
+    let output = run(
+        folder.path(),
+        &format!("udp --json --udp-port {port} --packets 4 --interval 5ms --assert loss_pct<1"),
+    );
+    let object: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(object["kind"], "udp");
+    assert_eq!(object["packets_sent"], 4);
+    assert_eq!(object["loss_pct"], 0.0);
+    assert!(object["rtt_p99_ms"].is_null());
+    assert_eq!(object["assertions"][0]["assertion"], "loss_pct<1");
+    assert_eq!(object["assertions"][0]["holds"], true);
+    assert!(text(&output.stderr).contains("1 row appended to qos_result.csv"));
+}
+
+#[test]
+fn an_unreachable_target_is_status_3_one_line_and_no_file() {
+    let folder = tempfile::tempdir().unwrap();
+    let free = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = free.local_addr().unwrap().port();
+    drop(free);
+    let silent = Echo::start(|_| vec![]);
+    let silent = silent.address.port();
+    for (arguments, message) in [
+        (
+            format!("--udp-port {port} udp"),
+            format!("nothing listens on udp 127.0.0.1:{port}; "),
+        ),
+        (
+            format!("--port {port} http"),
+            format!("nothing listens on tcp 127.0.0.1:{port}; "),
+        ),
+        (
+            format!("--udp-port {silent} udp --packets 2 --interval 1 --loss-deadline 50ms"),
+            format!("nothing came back from udp 127.0.0.1:{silent}: 2 probes sent"),
+        ),
+        (
+            "--host no-such-host.invalid udp".to_owned(),
+            "cannot find the host \"no-such-host.invalid\"".to_owned(),
+        ),
+    ] {
+        let output = run(folder.path(), &arguments);
+        assert_eq!(output.status.code(), Some(3), "{arguments}: {output:?}");
+        let error = text(&output.stderr);
+        assert!(
+            error.starts_with(&format!("qos-client: {message}")),
+            "{error}"
+        );
+        assert_eq!(error.lines().count(), 1, "{error}");
+    }
+    assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 0);
+}
+
+#[test]
+fn wrong_usage_is_status_2_and_help_is_status_0() {
+    let folder = tempfile::tempdir().unwrap();
+    for (arguments, status) in [
+        ("udp --packets 0", 2),
+        ("udp --payload 1", 2),
+        ("--nonsense", 2),
+        ("udp --assert loss_pct", 2),
+        ("--help", 0),
+        ("udp --help", 0),
+        ("--version", 0),
+    ] {
+        let output = run(folder.path(), arguments);
+        assert_eq!(output.status.code(), Some(status), "{arguments}");
+        let (said, silent) = if status == 0 {
+            (&output.stdout, &output.stderr)
+        } else {
+            (&output.stderr, &output.stdout)
+        };
+        assert!(
+            !said.is_empty() && silent.is_empty(),
+            "{arguments}: {output:?}"
+        );
+    }
+}
+
+#[test]
+fn a_result_that_cannot_be_saved_is_shown_and_is_status_4() {
+    let echo = Echo::start(|_| after_ms(0));
+    let folder = tempfile::tempdir().unwrap();
+    let port = echo.address.port();
+    let arguments = format!("udp --udp-port {port} --packets 3 --interval 1 --csv /dev/full");
+    let output = run(folder.path(), &arguments);
+    assert_eq!(output.status.code(), Some(4), "{output:?}");
+    assert!(text(&output.stdout).contains("3 sent, 3 answered"));
+    assert!(text(&output.stderr).contains("cannot write to /dev/full"));
+}
+
+#[test]
+fn a_reader_that_has_seen_enough_is_no_error() {
+    let echo = Echo::start(|_| after_ms(0));
+    let folder = tempfile::tempdir().unwrap();
+    let port = echo.address.port();
+    let mut child = program(folder.path(), &format!("udp --udp-port {port} --csv off"))
+        .args(["--packets", "3", "--interval", "50"])
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drop(child.stdout.take());
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(text(&output.stderr), "");
+    assert_eq!(output.status.code(), Some(0));
+}
+
+#[test]
+fn the_menu_from_a_pipe_ends_with_its_input() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut child = program(folder.path(), "")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    child.stdin.take().unwrap().write_all(b"5\n").unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(output.status.code(), Some(0));
+    assert!(text(&output.stdout).ends_with("end of input\n"));
+}
+
+#[test]
+fn ctrl_c_ends_the_test_with_what_was_measured() {
+    let echo = Echo::start(|_| after_ms(0));
+    let folder = tempfile::tempdir().unwrap();
+    let port = echo.address.port();
+    let child = program(
+        folder.path(),
+        &format!("udp --udp-port {port} --packets 1000"),
+    )
+    .stdout(Stdio::piped())
+    .spawn()
+    .unwrap();
+    std::thread::sleep(Duration::from_millis(700));
+    let begun = Instant::now();
+    kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(begun.elapsed() < Duration::from_secs(5));
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let said = text(&output.stdout);
+    assert!(said.contains("0 lost"), "{said}");
+    assert!(said.contains("note: ended early: "), "{said}");
+    assert!(said.contains("1 row appended"), "{said}");
+}
