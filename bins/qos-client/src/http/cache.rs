@@ -1,7 +1,7 @@
 //! Hit or miss, from what the answer says: Cache-Status (RFC 9211) and Age. Never from timing.
 
+use netproto::http::cache_status;
 use netproto::http::fields::Fields;
-use sfv::{BareItem, Item, List, ListEntry, Parser};
 
 /// What an answer says of the caches on its way.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -23,17 +23,11 @@ pub enum CacheVerdict {
 impl CacheVerdict {
     /// Reads the fields of an answer.
     pub fn of(fields: &Fields<'_, '_>) -> CacheVerdict {
-        let texts = |name| {
-            let values: Vec<_> = fields.all(name).map(String::from_utf8_lossy).collect();
-            values.join(", ")
-        };
-        let status = texts("cache-status");
-        if let Some(verdict) = from_cache_status(&status) {
+        if let Some(verdict) = from_cache_status(&one_line(fields, "cache-status")) {
             return verdict;
         }
-        // RFC 9111 §5.1: an Age field says that the answer came from a cache, except where it is 0
-        // after a validation, which cannot be told apart.
-        let age = texts("age");
+        // RFC 9111 §5.1: only a cache writes an Age field.
+        let age = one_line(fields, "age");
         match age.parse::<u64>() {
             Ok(_) => CacheVerdict::Hit {
                 because: format!("Age: {age}"),
@@ -60,33 +54,22 @@ impl CacheVerdict {
     }
 }
 
-/// The members stand in the order in which the caches were passed, the nearest to the server
-/// first (RFC 9211 §2). A hit anywhere spared the server; `None` for what is not a list.
+/// A hit at any of the caches on the way spared the server (RFC 9211 §2); `None` for what is not
+/// such a list.
 fn from_cache_status(value: &str) -> Option<CacheVerdict> {
-    let list: List = Parser::new(value).parse().ok()?;
-    let caches: Vec<Item> = list
-        .into_iter()
-        .filter_map(|entry| match entry {
-            ListEntry::Item(cache) => Some(cache),
-            ListEntry::InnerList(_) => None,
-        })
-        .collect();
-    if caches.is_empty() {
-        return None;
-    }
+    let caches = cache_status::parse(value.as_bytes()).filter(|caches| !caches.is_empty())?;
     let because = format!("Cache-Status: {value}");
-    Some(if caches.iter().any(is_hit) {
+    Some(if caches.iter().any(|cache| cache.hit) {
         CacheVerdict::Hit { because }
     } else {
         CacheVerdict::Miss { because }
     })
 }
 
-fn is_hit(cache: &Item) -> bool {
-    cache
-        .params
-        .iter()
-        .any(|(key, value)| key.as_str() == "hit" && *value == BareItem::Boolean(true))
+/// All field lines of this name as one (RFC 9110 §5.3). Not UTF-8, not either field: replaced.
+fn one_line(fields: &Fields<'_, '_>, name: &str) -> String {
+    let values: Vec<_> = fields.all(name).map(String::from_utf8_lossy).collect();
+    values.join(", ")
 }
 
 #[cfg(test)]
