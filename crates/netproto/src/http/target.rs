@@ -264,7 +264,7 @@ fn is_plain(path: &[u8]) -> bool {
     let mut before = 0;
     for (at, &byte) in path.iter().enumerate() {
         match byte {
-            b'%' | b'\\' => return false,
+            b'%' | b'\\' | 0 => return false,
             b'/' | b'.' if before == b'/' => return false,
             _ if at == 0 && byte != b'/' => return false,
             _ => before = byte,
@@ -276,6 +276,9 @@ fn is_plain(path: &[u8]) -> bool {
 fn decode(path: &str) -> Result<Cow<'_, str>, TargetError> {
     if path.contains('\\') {
         return Err(TargetError::Slash);
+    }
+    if path.contains('\0') {
+        return Err(TargetError::Byte);
     }
     if !path.contains('%') {
         return Ok(Cow::Borrowed(path));
