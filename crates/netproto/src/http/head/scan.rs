@@ -59,9 +59,6 @@ pub(super) fn without_final_cr(line: &[u8]) -> &[u8] {
     line.strip_suffix(b"\r").unwrap_or(line)
 }
 
-/// A start line up to this many bytes is measured again whenever it grows.
-const MEASURED_EACH_TIME: usize = 256;
-
 impl HeadScan {
     /// Nothing searched yet.
     pub fn new() -> HeadScan {
@@ -155,14 +152,8 @@ impl HeadScan {
         if self.fields > 0 {
             return self.measure_fields(buf.len() - usize::from(line.ends_with(b"\r")), limits);
         }
-        if kind.may_follow_crlf && self.line == 0 && line == b"\r" {
-            return Ok(());
-        }
-        // Between the two lengths nothing can come to light that does not later.
-        if line.len() <= MEASURED_EACH_TIME || line.len() > limits.target_bytes {
-            (kind.measure)(line, limits)?;
-        }
-        Ok(())
+        // From the line's beginning each time: it is short, and looking for a space is quick.
+        (kind.measure)(line, limits)
     }
 
     /// Holds the fields up to `end`, which is within the current line, against the limits. Of two
