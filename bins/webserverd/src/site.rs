@@ -61,7 +61,9 @@ impl Site {
     fn file(&self, request: &Request<'_>, path: &str) -> Response {
         let decoded = match file_path(path) {
             Ok(decoded) => decoded,
-            Err(error) => return answer::error(StatusCode::BAD_REQUEST, &error.to_string()),
+            Err(error) => {
+                return answer::error(StatusCode::BAD_REQUEST, &error.to_string()).and_close();
+            }
         };
         match self.open(path, &decoded, request.now) {
             Ok(Opened::File(stored)) => answer::file(&stored, request),

@@ -14,6 +14,7 @@ use rustix::process::Signal;
 use tempfile::TempDir;
 use testkit::peer::{Exchange, exchange};
 use testkit::program::Program;
+use testkit::vectors::{self, SeenBy, Vector};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 
@@ -497,6 +498,37 @@ fn a_thousand_slow_clients_do_not_slow_another() {
     }
     let each = started.elapsed() / 100;
     assert!(each < Duration::from_millis(50), "{each:?} a request");
+}
+
+#[test]
+fn every_hostile_request_gets_its_status_and_ends_its_connection() {
+    let site = Site::start();
+    // At once: some are answered only at a deadline.
+    std::thread::scope(|scope| {
+        for vector in vectors::requests() {
+            let address = site.address;
+            scope.spawn(move || refuses(address, &vector));
+        }
+    });
+}
+
+fn refuses(address: SocketAddr, vector: &Vector) {
+    let ends = matches!(vector.seen_by, SeenBy::Head | SeenBy::Body | SeenBy::File);
+    let mut bytes = vector.bytes.clone();
+    if vector.status.is_some() && ends {
+        bytes.extend_from_slice(b"GET /ten.txt HTTP/1.1\r\nHost: a\r\n\r\n");
+    }
+    // Longer than the deadline of a head.
+    let exchange = exchange(address, &bytes, Duration::from_secs(12)).unwrap();
+    let what = format!("{}: {}", vector.why, exchange.text());
+    match vector.status {
+        Some(status) => {
+            assert_eq!(exchange.status(), Some(status), "{what}");
+            assert!(!exchange.text().contains("0123456789"), "{what}");
+            assert!(exchange.closed || !ends, "{what}");
+        }
+        None => assert!(exchange.status() != Some(400), "{what}"),
+    }
 }
 
 #[test]

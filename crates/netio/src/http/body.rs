@@ -7,7 +7,7 @@ use bytes::Bytes;
 use netproto::http::body::{BodyDecoder, BodyError, BodyFraming};
 use thiserror::Error;
 
-use super::buffer::BUFFER_BYTES;
+use super::buffer::{BUFFER_BYTES, ReadBuffer};
 use super::transport::Transport;
 
 /// Why a body did not come whole.
@@ -125,6 +125,21 @@ impl Unread {
     /// may not send its body: nobody can tell (RFC 9110 §10.1.1).
     pub(super) fn can_be_drained(&self) -> bool {
         self.decoder.is_done() || !self.expects_continue
+    }
+
+    /// Drops what of it has come already.
+    ///
+    /// # Errors
+    /// Its framing breaks a rule: then the request gets that answer, whatever the program said.
+    pub(super) fn drop_what_came(&mut self, input: &mut ReadBuffer) -> Result<(), BodyError> {
+        while !self.decoder.is_done() && !input.is_empty() {
+            let decoded = self.decoder.decode(input.filled())?;
+            if decoded.consumed == 0 {
+                break;
+            }
+            input.consume(decoded.consumed);
+        }
+        Ok(())
     }
 
     /// Reads and drops it, at most `limit` bytes. Returns whether the end was reached: only then

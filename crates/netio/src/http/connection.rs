@@ -283,8 +283,12 @@ impl<S: Service> Connection<'_, S> {
             head.expects_continue,
             settings.body_stall,
         );
-        let response = self.server.service.exchange(&request, &mut body).await;
-        let unread = body.leave();
+        let mut response = self.server.service.exchange(&request, &mut body).await;
+        let mut unread = body.leave();
+        if let Err(error) = unread.drop_what_came(&mut self.transport.input) {
+            self.server.counters.refused.add(1);
+            response = Response::text(error.status(), format!("{error}\n")).and_close();
+        }
         let mut wire = self.wire(&asked, &response);
         wire.persists &= unread.can_be_drained();
         if let Some(stream) = self.start(&asked, &wire, response, entry) {
