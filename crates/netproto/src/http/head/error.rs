@@ -32,7 +32,7 @@ pub enum HeadError {
     #[error("an HTTP version that is not 1.x")]
     Version,
     /// The request target.
-    #[error("{0}")]
+    #[error(transparent)]
     Target(#[from] TargetError),
     /// RFC 9112 §3
     #[error("the request target is too long")]
