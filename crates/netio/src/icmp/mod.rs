@@ -1,1 +1,18 @@
-//! icmp
+//! ICMP sockets, and all that ping and traceroute need of the kernel besides.
+//!
+//! Read in this order: [`open`] (which kind of socket the kernel grants), [`Endpoint`] (send,
+//! receive, the error queue), [`clock`] (the kernel's timestamps on the monotonic clock),
+//! [`wait`] (sleep until a socket, a signal or a deadline), [`names`] (addresses to names and
+//! back, beside the probing).
+
+pub mod clock;
+mod control;
+mod endpoint;
+pub mod names;
+pub mod open;
+mod options;
+pub mod wait;
+
+pub use clock::{Stamp, StampSource};
+pub use endpoint::{Endpoint, LARGEST_DATAGRAM, Notice, Received, Sent};
+pub use open::{Binding, OpenError, SocketKind};

@@ -161,7 +161,12 @@ impl<'a> Message<'a> {
         if needed != len {
             return Err(EncodeError::BufferLength { needed, len });
         }
-        let (kind, code, rest, body) = self.fields(version)?;
+        let Other {
+            kind,
+            code,
+            rest,
+            body,
+        } = self.fields(version)?;
         let (header, data) = into.split_at_mut(HEADER_LEN);
         header[0] = kind;
         header[1] = code;
@@ -173,37 +178,49 @@ impl<'a> Message<'a> {
         Ok(())
     }
 
-    fn fields(&self, version: Version) -> Result<(u8, u8, [u8; 4], &'a [u8]), EncodeError> {
+    /// The message without a meaning: what goes on the wire.
+    fn fields(&self, version: Version) -> Result<Other<'a>, EncodeError> {
         let (request, reply) = match version {
             Version::V4 => (V4_ECHO_REQUEST, V4_ECHO_REPLY),
             Version::V6 => (V6_ECHO_REQUEST, V6_ECHO_REPLY),
         };
-        Ok(match self {
-            Message::EchoRequest(echo) => (request, 0, echo.rest(), echo.data),
-            Message::EchoReply(echo) => (reply, 0, echo.rest(), echo.data),
-            Message::Error(error) => {
-                let (kind, code, mut rest) = error
-                    .reason
-                    .to_wire(version)
-                    .ok_or(EncodeError::NotInVersion(version))?;
-                match error.reason.length_octet(version) {
-                    Some(at) => rest[at] = error.quoted_words,
-                    None if error.quoted_words != 0 => {
-                        return Err(EncodeError::NotInVersion(version));
-                    }
-                    None => {}
-                }
-                (kind, code, rest, error.body)
-            }
-            Message::Other(other) => (other.kind, other.code, other.rest, other.body),
-        })
+        match self {
+            Message::EchoRequest(echo) => Ok(echo.fields(request)),
+            Message::EchoReply(echo) => Ok(echo.fields(reply)),
+            Message::Error(error) => error
+                .fields(version)
+                .ok_or(EncodeError::NotInVersion(version)),
+            Message::Other(other) => Ok(*other),
+        }
     }
 }
 
-impl Echo<'_> {
-    const fn rest(&self) -> [u8; 4] {
+impl<'a> Echo<'a> {
+    fn fields(&self, kind: u8) -> Other<'a> {
         let [a, b] = self.identifier.to_be_bytes();
         let [c, d] = self.sequence.to_be_bytes();
-        [a, b, c, d]
+        Other {
+            kind,
+            code: 0,
+            rest: [a, b, c, d],
+            body: self.data,
+        }
+    }
+}
+
+impl<'a> ErrorMessage<'a> {
+    fn fields(&self, version: Version) -> Option<Other<'a>> {
+        let (kind, code, mut rest) = self.reason.to_wire(version)?;
+        match self.reason.length_octet(version) {
+            Some(at) => rest[at] = self.quoted_words,
+            None if self.quoted_words != 0 => return None,
+            None => {}
+        }
+        Some(Other {
+            kind,
+            code,
+            rest,
+            body: self.body,
+        })
     }
 }

@@ -156,32 +156,32 @@ impl<'a> QuotedTransport<'a> {
         if later_fragment {
             return QuotedTransport::LaterFragment;
         }
-        let Some((&[a, b, c, d, e, f, g, h], data)) = payload.split_first_chunk::<8>() else {
+        let Some((head, data)) = payload.split_first_chunk::<8>() else {
             return QuotedTransport::Truncated(payload);
         };
         let icmp = match version {
             Version::V4 => (ip_number::ICMP.0, ECHO_REQUEST_V4),
             Version::V6 => (ip_number::IPV6_ICMP.0, ECHO_REQUEST_V6),
         };
-        let words = [[a, b], [c, d], [e, f], [g, h]].map(u16::from_be_bytes);
+        let word = |at: usize| u16::from_be_bytes([head[at], head[at + 1]]);
         match protocol {
-            _ if (protocol, a) == icmp && b == 0 => QuotedTransport::EchoRequest {
-                identifier: words[2],
-                sequence: words[3],
-                checksum: words[1],
+            _ if (protocol, head[0]) == icmp && head[1] == 0 => QuotedTransport::EchoRequest {
+                identifier: word(4),
+                sequence: word(6),
+                checksum: word(2),
                 data,
             },
             _ if protocol == ip_number::UDP.0 => QuotedTransport::Udp {
-                source: words[0],
-                destination: words[1],
-                len: words[2],
-                checksum: words[3],
+                source: word(0),
+                destination: word(2),
+                len: word(4),
+                checksum: word(6),
                 data,
             },
             _ if protocol == ip_number::TCP.0 => QuotedTransport::Tcp {
-                source: words[0],
-                destination: words[1],
-                sequence: u32::from_be_bytes([e, f, g, h]),
+                source: word(0),
+                destination: word(2),
+                sequence: u32::from(word(4)) << 16 | u32::from(word(6)),
             },
             _ => QuotedTransport::Other(payload),
         }

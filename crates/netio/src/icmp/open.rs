@@ -1,0 +1,217 @@
+//! Opening sockets: the least privileged kind that does the job, and what to do when none is
+//! granted.
+
+use std::io;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+
+use netproto::icmp::Version;
+use socket2::{Domain, Protocol, Socket, Type};
+
+use super::{Endpoint, options};
+
+/// Room for the answers to a burst of probes; the kernel may grant less.
+const RECEIVE_BUFFER_LEN: usize = 1 << 20;
+
+/// Which kind of socket an [`Endpoint`] is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum SocketKind {
+    /// Datagram ICMP, for anyone in `net.ipv4.ping_group_range`; the kernel owns the identifier.
+    IcmpDatagram,
+    /// Raw ICMP, which takes CAP_NET_RAW.
+    IcmpRaw,
+    /// UDP, for anyone.
+    Udp,
+    /// UDP whose header this program writes, which takes CAP_NET_RAW.
+    UdpRaw,
+}
+
+impl SocketKind {
+    /// Whether ICMP errors come by the error queue. A raw ICMP socket reads them as messages.
+    pub(super) const fn has_error_queue(self) -> bool {
+        matches!(self, SocketKind::IcmpDatagram | SocketKind::Udp)
+    }
+
+    pub(super) const fn delivers_ip_header(self, version: Version) -> bool {
+        matches!(self, SocketKind::IcmpRaw | SocketKind::UdpRaw) && matches!(version, Version::V4)
+    }
+}
+
+/// Where packets leave from.
+#[derive(Debug, Clone, Default)]
+pub struct Binding {
+    /// The source address.
+    pub source: Option<IpAddr>,
+    /// The interface's name.
+    pub interface: Option<String>,
+}
+
+/// No socket, and why.
+#[derive(Debug, thiserror::Error)]
+pub enum OpenError {
+    /// Neither kind of ICMP socket is granted.
+    #[error(
+        "this user may not open an ICMP socket: allow it to all with `sudo sysctl -w \
+         net.ipv4.ping_group_range='0 2147483647'`, or to this program with `sudo setcap \
+         cap_net_raw+ep {program}`"
+    )]
+    NotPermitted {
+        /// The path of the running program.
+        program: String,
+    },
+    /// The kernel has no such protocol, as without IPv6.
+    #[error("no IP{0:?} on this host: {words}", words = words(.1))]
+    NoProtocol(Version, io::Error),
+    /// The interface cannot be used.
+    #[error("interface {0}: {words}", words = words(.1))]
+    Interface(String, io::Error),
+    /// The source address cannot be used.
+    #[error("source address {0}: {words}", words = words(.1))]
+    Source(IpAddr, io::Error),
+    /// Another call failed.
+    #[error("{0}: {words}", words = words(.1))]
+    Call(&'static str, io::Error),
+}
+
+/// What the system calls an error, without Rust's "(os error N)" behind it.
+pub fn words(error: &io::Error) -> String {
+    let text = error.to_string();
+    match text.split_once(" (os error") {
+        Some((words, _)) => words.to_owned(),
+        None => text,
+    }
+}
+
+/// Opens a datagram ICMP socket or, where that is not granted, a raw one.
+pub fn icmp(version: Version, binding: &Binding) -> Result<Endpoint, OpenError> {
+    match icmp_of(SocketKind::IcmpDatagram, version, binding) {
+        Err(OpenError::NotPermitted { .. }) => icmp_of(SocketKind::IcmpRaw, version, binding),
+        granted => granted,
+    }
+}
+
+/// Opens a raw ICMP socket, which sees the whole of every error.
+pub fn icmp_raw(version: Version, binding: &Binding) -> Result<Endpoint, OpenError> {
+    icmp_of(SocketKind::IcmpRaw, version, binding)
+}
+
+fn icmp_of(kind: SocketKind, version: Version, binding: &Binding) -> Result<Endpoint, OpenError> {
+    let protocol = match version {
+        Version::V4 => Protocol::ICMPV4,
+        Version::V6 => Protocol::ICMPV6,
+    };
+    let socket_type = match kind {
+        SocketKind::IcmpDatagram => Type::DGRAM,
+        _ => Type::RAW,
+    };
+    let socket = open(version, socket_type, protocol)?;
+    if kind == SocketKind::IcmpRaw {
+        options::see_only_answers(&socket, version)
+            .map_err(|error| OpenError::Call("filter ICMP types", error))?;
+    }
+    bind(&socket, version, binding, 0)?;
+    let identifier = match kind {
+        // The kernel gives a datagram socket an identifier of its own, as a port.
+        SocketKind::IcmpDatagram => local_port(&socket)?,
+        _ => std::process::id() as u16,
+    };
+    endpoint(socket, version, kind, identifier)
+}
+
+/// Opens a UDP socket whose ICMP errors are queued; `port` 0 has the kernel choose.
+pub fn udp(version: Version, binding: &Binding, port: u16) -> Result<Endpoint, OpenError> {
+    let socket = open(version, Type::DGRAM, Protocol::UDP)?;
+    bind(&socket, version, binding, port)?;
+    let port = local_port(&socket)?;
+    endpoint(socket, version, SocketKind::Udp, port)
+}
+
+/// Opens a raw socket for UDP datagrams with headers by the caller, checksum included.
+/// `identifier` is the port that the caller sends from.
+pub fn udp_raw(
+    version: Version,
+    binding: &Binding,
+    identifier: u16,
+) -> Result<Endpoint, OpenError> {
+    let socket = open(version, Type::RAW, Protocol::UDP)?;
+    bind(&socket, version, binding, 0)?;
+    endpoint(socket, version, SocketKind::UdpRaw, identifier)
+}
+
+/// The address that packets to `destination` leave from.
+pub fn source_for(destination: SocketAddr, binding: &Binding) -> Result<IpAddr, OpenError> {
+    let version = Version::of(destination.ip());
+    let socket = open(version, Type::DGRAM, Protocol::UDP)?;
+    bind(&socket, version, binding, 0)?;
+    // Connecting a UDP socket sends nothing: it only asks for the route, for any port but 0.
+    let mut asked = destination;
+    asked.set_port(1025);
+    socket
+        .connect(&asked.into())
+        .map_err(|error| OpenError::Call("connect", error))?;
+    let local = socket
+        .local_addr()
+        .map_err(|error| OpenError::Call("getsockname", error))?;
+    let unspecified = || Ipv6Addr::UNSPECIFIED.into();
+    Ok(local.as_socket().map_or_else(unspecified, |to| to.ip()))
+}
+
+fn open(version: Version, socket_type: Type, protocol: Protocol) -> Result<Socket, OpenError> {
+    let domain = match version {
+        Version::V4 => Domain::IPV4,
+        Version::V6 => Domain::IPV6,
+    };
+    let socket =
+        Socket::new(domain, socket_type, Some(protocol)).map_err(|error| match error.kind() {
+            io::ErrorKind::PermissionDenied => OpenError::NotPermitted { program: program() },
+            _ => OpenError::NoProtocol(version, error),
+        })?;
+    socket
+        .set_recv_buffer_size(RECEIVE_BUFFER_LEN)
+        .map_err(|error| OpenError::Call("receive buffer", error))?;
+    Ok(socket)
+}
+
+fn bind(socket: &Socket, version: Version, binding: &Binding, port: u16) -> Result<(), OpenError> {
+    if let Some(interface) = &binding.interface {
+        socket
+            .bind_device(Some(interface.as_bytes()))
+            .map_err(|error| OpenError::Interface(interface.clone(), error))?;
+    }
+    let any = match version {
+        Version::V4 => IpAddr::V4(Ipv4Addr::UNSPECIFIED),
+        Version::V6 => IpAddr::V6(Ipv6Addr::UNSPECIFIED),
+    };
+    let source = binding.source.unwrap_or(any);
+    socket
+        .bind(&SocketAddr::new(source, port).into())
+        .map_err(|error| OpenError::Source(source, error))
+}
+
+fn endpoint(
+    socket: Socket,
+    version: Version,
+    kind: SocketKind,
+    identifier: u16,
+) -> Result<Endpoint, OpenError> {
+    Endpoint::new(socket, version, kind, identifier)
+        .map_err(|error| OpenError::Call("socket options", error))
+}
+
+impl Endpoint {
+    /// Leaves the "don't fragment" bit off and ignores what is known of the path's MTU.
+    pub fn allow_fragments(&self) -> Result<(), OpenError> {
+        options::allow_fragments(self.socket(), self.version())
+            .map_err(|error| OpenError::Call("path MTU discovery", error))
+    }
+}
+
+fn local_port(socket: &Socket) -> Result<u16, OpenError> {
+    let local = socket
+        .local_addr()
+        .map_err(|error| OpenError::Call("getsockname", error))?;
+    Ok(local.as_socket().map_or(0, |address| address.port()))
+}
+
+fn program() -> String {
+    std::env::current_exe().map_or_else(|_| "PROGRAM".to_owned(), |path| path.display().to_string())
+}
