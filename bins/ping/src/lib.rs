@@ -1,1 +1,78 @@
-//! .
+//! ping: sends ICMP echo requests and reports what came back.
+//!
+//! Read in this order: [`config`], [`session`] (which probe is in what state; pure), [`wire`]
+//! (probes and answers as bytes; pure), `probing` (the loop between session and socket),
+//! [`report`] (the lines).
+
+pub mod args;
+pub mod config;
+mod probing;
+pub mod report;
+pub mod session;
+pub mod statistics;
+pub mod wire;
+mod words;
+
+use std::collections::VecDeque;
+use std::io::{self, BufWriter};
+use std::sync::mpsc::sync_channel;
+use std::thread;
+use std::time::Instant;
+
+use anyhow::{Context, Result};
+use netio::icmp::names::resolve;
+use netio::icmp::open;
+use netio::icmp::wait::Signals;
+use netproto::icmp::Version;
+
+use crate::config::Config;
+use crate::probing::Probing;
+use crate::report::Report;
+use crate::session::Session;
+use crate::wire::Wire;
+
+/// How many events may wait for the report; a full queue makes the probing wait.
+const WAITING_EVENTS: usize = 4096;
+
+/// Pings as `config` says and writes to standard output. Whether the host answered.
+pub fn run(config: &Config) -> Result<bool> {
+    let signals = Signals::catch().context("cannot catch signals")?;
+    let target = resolve(&config.host, config.version)?;
+    let version = Version::of(target.ip());
+    let source = open::source_for(target, &config.binding)?;
+    let mut endpoint = open::icmp(version, &config.binding)?;
+    if let Some(ttl) = config.ttl {
+        endpoint.set_ttl(ttl).context("cannot set the TTL")?;
+    }
+    let identifier = endpoint.identifier();
+    let nonce = rand::random::<u64>().to_be_bytes();
+    let wire = Wire::new(target.ip(), identifier, config.size, &config.pattern, nonce);
+
+    let out = BufWriter::new(io::stdout());
+    let mut report = Report::new(config, target.ip(), identifier, out);
+    let bound = config.binding.interface.is_some() || config.binding.source.is_some();
+    report.banner(config, bound.then_some(source))?;
+
+    let (events, reported) = sync_channel(WAITING_EVENTS);
+    thread::scope(|scope| {
+        let reporting = scope.spawn(move || report.run(&reported));
+        let probing = Probing {
+            endpoint,
+            target,
+            wire,
+            session: Session::new(config.plan.clone(), Instant::now()),
+            signals: &signals,
+            events,
+            outstanding: config.output.outstanding,
+            departing: VecDeque::new(),
+        };
+        let summary = probing.run();
+        match reporting.join() {
+            // Nobody reads any more, as behind `ping | head`: not an error of this program.
+            Ok(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => {}
+            Ok(written) => written.context("cannot write")?,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+        Ok(summary?.success)
+    })
+}

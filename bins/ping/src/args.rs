@@ -1,0 +1,206 @@
+//! The command line; nothing below this file knows clap.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use clap::Parser;
+use netio::icmp::Binding;
+use netproto::icmp::Version;
+
+use crate::config::{Config, DEFAULT_SIZE, LARGEST_SIZE, Output};
+use crate::session::{Pace, Plan};
+
+/// How long to wait for the last answers when there was none so far.
+const DEFAULT_PATIENCE: Duration = Duration::from_secs(10);
+const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
+/// As many octets of pattern as iputils takes.
+const LONGEST_PATTERN: usize = 16;
+
+const EXAMPLES: &str = "\
+Examples:
+  ping -c 4 192.0.2.1          four probes, then the summary
+  ping -c 4 -i 0.2 -q HOST     four probes a fifth of a second apart, only the summary
+  ping -w 10 HOST              ten seconds, whatever comes
+  ping -t 3 -c 1 HOST          see which router is three hops away
+  ping -s 1472 -c 1 HOST       a datagram that fills an Ethernet frame
+  ping -6 HOST                 by IPv6
+
+Exit codes:
+  0  the host answered (with -w and -c: as often as asked)
+  1  it did not
+  2  anything else: a bad flag, an unknown name, no permission
+
+Ctrl-C ends with the summary; Ctrl-\\ (SIGQUIT) prints how it stands and goes on.
+No root is needed where net.ipv4.ping_group_range includes your group.";
+
+/// Send ICMP echo requests to a host and report what comes back.
+#[derive(Debug, Parser)]
+#[command(name = "ping", version, after_help = EXAMPLES)]
+pub struct Args {
+    /// Name or address to ping
+    host: String,
+    /// Stop after N probes; with -w, after N answers
+    #[arg(short = 'c', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    count: Option<u64>,
+    /// Time from one probe to the next, in seconds
+    #[arg(short = 'i', long, value_name = "SECONDS", value_parser = seconds, conflicts_with = "flood")]
+    interval: Option<Duration>,
+    /// How long to wait for the last answers if there was none, in seconds
+    #[arg(short = 'W', long, value_name = "SECONDS", value_parser = seconds)]
+    timeout: Option<Duration>,
+    /// End after this many seconds, whatever came
+    #[arg(short = 'w', long, value_name = "SECONDS", value_parser = seconds)]
+    deadline: Option<Duration>,
+    /// Octets of data in each probe
+    #[arg(short = 's', long, value_name = "OCTETS", default_value_t = DEFAULT_SIZE as u32,
+          value_parser = clap::value_parser!(u32).range(0..=LARGEST_SIZE as i64))]
+    size: u32,
+    /// Time to live (IPv6: hop limit) of the probes
+    #[arg(short = 't', long, value_name = "HOPS", value_parser = clap::value_parser!(u8).range(1..))]
+    ttl: Option<u8>,
+    /// Interface name or source address to send from
+    #[arg(short = 'I', long, value_name = "NAME|ADDRESS")]
+    interface: Option<String>,
+    /// Up to 16 octets, in hexadecimal, that fill the probes
+    #[arg(short = 'p', long, value_name = "HEX", value_parser = pattern)]
+    pattern: Option<Pattern>,
+    /// Send N probes before the first answer
+    #[arg(short = 'l', long, value_name = "N", default_value_t = 1,
+          value_parser = clap::value_parser!(u32).range(1..=65_536))]
+    preload: u32,
+    /// Flood: as fast as answers come or a hundred a second; a dot is an unanswered probe
+    #[arg(short = 'f', long, conflicts_with = "adaptive")]
+    flood: bool,
+    /// Adapt the interval to the round-trip time
+    #[arg(short = 'A', long)]
+    adaptive: bool,
+    /// Print only the first line and the summary
+    #[arg(short = 'q', long)]
+    quiet: bool,
+    /// Print addresses only, look up no names
+    #[arg(short = 'n', long)]
+    numeric: bool,
+    /// Print the wall clock before each line
+    #[arg(short = 'D', long)]
+    wall_clock: bool,
+    /// Say which probe is still unanswered before sending the next
+    #[arg(short = 'O', long)]
+    outstanding: bool,
+    /// Print the ICMP identifier too
+    #[arg(short = 'v', long)]
+    verbose: bool,
+    /// Use IPv4
+    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    ipv4: bool,
+    /// Use IPv6
+    #[arg(short = '6', long)]
+    ipv6: bool,
+}
+
+#[derive(Debug, Clone)]
+struct Pattern(Vec<u8>);
+
+impl Args {
+    /// The checked configuration, or what is wrong and how to cure it.
+    pub fn into_config(self) -> Result<Config, String> {
+        if self.interval.is_some_and(|interval| interval.is_zero()) {
+            return Err("an interval of nothing is a flood: use -f".to_owned());
+        }
+        let binding = binding(self.interface);
+        let asked = match (self.ipv4, self.ipv6) {
+            (true, _) => Some(Version::V4),
+            (_, true) => Some(Version::V6),
+            _ => None,
+        };
+        let version = match (asked, binding.source.map(Version::of)) {
+            (Some(asked), Some(source)) if asked != source => {
+                return Err("the source address is of the other IP version: drop -4 or -6".into());
+            }
+            (asked, source) => asked.or(source),
+        };
+        let pace = match (self.flood, self.adaptive) {
+            (true, _) => Pace::Flood,
+            (_, true) => Pace::Adaptive,
+            _ => Pace::Fixed,
+        };
+        Ok(Config {
+            host: self.host,
+            version,
+            binding,
+            size: self.size as usize,
+            pattern: self.pattern.map(|pattern| pattern.0).unwrap_or_default(),
+            ttl: self.ttl,
+            plan: Plan {
+                count: self.count,
+                interval: self.interval.unwrap_or(DEFAULT_INTERVAL),
+                pace,
+                preload: self.preload,
+                patience: self.timeout.unwrap_or(DEFAULT_PATIENCE),
+                // As in iputils, nothing means none.
+                deadline: self.deadline.filter(|deadline| !deadline.is_zero()),
+            },
+            output: Output {
+                quiet: self.quiet,
+                flood: self.flood,
+                wall_clock: self.wall_clock,
+                verbose: self.verbose,
+                outstanding: self.outstanding,
+                numeric: self.numeric,
+            },
+        })
+    }
+}
+
+/// One line for a refused command line: what is wrong and the cure. `None` when clap has only been
+/// asked for help or the version.
+pub fn one_line(error: &clap::Error) -> Option<String> {
+    if !error.use_stderr() {
+        return None;
+    }
+    let text = error.to_string();
+    let paragraph = text.split("\n\n").next().unwrap_or_default();
+    let words: Vec<&str> = paragraph.split_whitespace().collect();
+    let line = words.join(" ");
+    let line = line.strip_prefix("error: ").unwrap_or(&line);
+    Some(format!("{line} (ping --help shows what is possible)"))
+}
+
+fn binding(interface: Option<String>) -> Binding {
+    let Some(text) = interface else {
+        return Binding::default();
+    };
+    match text.parse::<IpAddr>() {
+        Ok(source) => Binding {
+            source: Some(source),
+            interface: None,
+        },
+        Err(_) => Binding {
+            source: None,
+            interface: Some(text),
+        },
+    }
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    text.parse::<f64>()
+        .ok()
+        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
+        .filter(|duration| *duration < Duration::from_secs(u64::from(u32::MAX)))
+        .ok_or_else(|| "a number of seconds such as 1 or 0.2 is needed".to_owned())
+}
+
+fn pattern(text: &str) -> Result<Pattern, String> {
+    let digits: Option<Vec<u8>> = text
+        .chars()
+        .map(|digit| digit.to_digit(16).map(|value| value as u8))
+        .collect();
+    let octets: Vec<u8> = digits
+        .ok_or("hexadecimal digits are needed, such as ff00")?
+        .chunks(2)
+        .map(|pair| pair.iter().fold(0, |octet, digit| octet << 4 | digit))
+        .collect();
+    if octets.is_empty() || octets.len() > LONGEST_PATTERN {
+        return Err(format!("1 to {LONGEST_PATTERN} octets are needed"));
+    }
+    Ok(Pattern(octets))
+}

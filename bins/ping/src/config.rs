@@ -1,0 +1,62 @@
+//! What the user asked for, checked.
+
+use std::net::IpAddr;
+
+use netio::icmp::Binding;
+use netproto::icmp::Version;
+
+use crate::session::Plan;
+
+/// The default payload, with which the datagram has 84 octets over IPv4.
+pub const DEFAULT_SIZE: usize = 56;
+/// The largest payload: 65,535 less the IPv4 header and the ICMP header.
+pub const LARGEST_SIZE: usize = 65_507;
+
+/// A run of ping.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// The name or address to ping.
+    pub host: String,
+    /// The IP version to use, where the user cares.
+    pub version: Option<Version>,
+    /// Source address and interface.
+    pub binding: Binding,
+    /// Octets of data in each probe.
+    pub size: usize,
+    /// What fills them, repeated; nothing means counting octets.
+    pub pattern: Vec<u8>,
+    /// The TTL or hop limit, where not the host's own.
+    pub ttl: Option<u8>,
+    /// How many, how fast, how long.
+    pub plan: Plan,
+    /// What to print.
+    pub output: Output,
+}
+
+/// What to print.
+#[derive(Debug, Clone, Copy, Default)]
+#[expect(
+    clippy::struct_excessive_bools,
+    reason = "one flag each, in any combination"
+)]
+pub struct Output {
+    /// Only the first line and the summary (-q).
+    pub quiet: bool,
+    /// A dot for a probe, a backspace for its answer (-f).
+    pub flood: bool,
+    /// The wall clock before each line (-D).
+    pub wall_clock: bool,
+    /// The identifier in each line (-v).
+    pub verbose: bool,
+    /// Tell which probes are unanswered when the next is sent (-O).
+    pub outstanding: bool,
+    /// Addresses only, no names (-n).
+    pub numeric: bool,
+}
+
+impl Config {
+    /// Whether addresses are printed without names: asked for, or the target is an address.
+    pub fn numeric(&self) -> bool {
+        self.output.numeric || self.output.flood || self.host.parse::<IpAddr>().is_ok()
+    }
+}

@@ -1,0 +1,226 @@
+//! The loop that moves datagrams between the session and the socket.
+
+use std::collections::VecDeque;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::os::fd::AsFd;
+use std::sync::mpsc::SyncSender;
+use std::time::{Instant, SystemTime};
+
+use anyhow::Result;
+use netio::icmp::open::words;
+use netio::icmp::wait::{Signals, wait};
+use netio::icmp::{Endpoint, Notice};
+use netproto::icmp::Reason;
+
+use crate::report::{Event, Reply};
+use crate::session::{Session, Summary, Verdict};
+use crate::wire::{Damage, Incoming, Wire};
+
+/// How many datagrams are sent or read before the other is given its turn.
+const BATCH: usize = 64;
+/// How many sends wait at most for the kernel to say when they left.
+const AWAITING_DEPARTURE: usize = 1024;
+
+/// What the loop works with.
+pub(crate) struct Probing<'a> {
+    pub(crate) endpoint: Endpoint,
+    pub(crate) target: SocketAddr,
+    pub(crate) wire: Wire,
+    pub(crate) session: Session,
+    pub(crate) signals: &'a Signals,
+    pub(crate) events: SyncSender<Event>,
+    /// Whether to tell of unanswered probes.
+    pub(crate) outstanding: bool,
+    /// The ids of sends, each with the number of its probe.
+    pub(crate) departing: VecDeque<(u32, u64)>,
+}
+
+/// A datagram that concerns the session.
+struct Arrival {
+    from: IpAddr,
+    ttl: Option<u8>,
+    at: Instant,
+    incoming: Incoming,
+}
+
+impl Probing<'_> {
+    /// Probes until the session is over.
+    pub(crate) fn run(mut self) -> Result<Summary> {
+        loop {
+            let now = Instant::now();
+            if self.signals.stop() {
+                self.session.stop(now);
+            }
+            if self.signals.take_status() {
+                self.tell(Event::Status(self.session.summary(now)));
+            }
+            if self.session.is_over(now) {
+                let summary = self.session.summary(now);
+                self.tell(Event::End(summary));
+                return Ok(summary);
+            }
+            for _ in 0..BATCH {
+                let Some(number) = self.session.poll_send(Instant::now()) else {
+                    break;
+                };
+                self.send(number)?;
+            }
+            let now = Instant::now();
+            let busy = self.session.is_over(now) || self.session.poll_send(now).is_some();
+            let until = if busy {
+                Some(now)
+            } else {
+                self.session.next_wake()
+            };
+            wait(&[self.endpoint.as_fd()], self.signals, until)?;
+            self.receive()?;
+        }
+    }
+
+    fn send(&mut self, number: u64) -> Result<()> {
+        if self.outstanding
+            && let Some(sequence) = self.session.outstanding()
+        {
+            let wall = SystemTime::now();
+            self.tell(Event::Outstanding { wall, sequence });
+        }
+        let request = self.wire.request(number as u16)?;
+        match self.endpoint.send(&request, self.target) {
+            Ok(sent) => {
+                self.session.on_sent(sent.at);
+                if self.departing.len() == AWAITING_DEPARTURE {
+                    self.departing.pop_front();
+                }
+                self.departing.push_back((sent.id, number));
+                self.tell(Event::Sent);
+            }
+            Err(error) if is_full(&error) => self.session.on_send_blocked(Instant::now()),
+            Err(error) => {
+                self.session.on_send_failed(Instant::now());
+                self.tell(Event::NotSent(format!("sendmsg: {}", words(&error))));
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads what has come. A reply's departure was told before it arrived, so the error queue is
+    /// read after the replies and heard before them.
+    fn receive(&mut self) -> Result<()> {
+        let mut arrivals = Vec::new();
+        while arrivals.len() < BATCH {
+            let Some(received) = self.endpoint.receive()? else {
+                break;
+            };
+            if let Some(incoming) = self.wire.read(received.bytes) {
+                arrivals.push(Arrival {
+                    from: received.from.ip(),
+                    ttl: received.ttl,
+                    at: received.stamp.at,
+                    incoming,
+                });
+            }
+        }
+        while let Some(notice) = self.endpoint.notice()? {
+            match notice {
+                Notice::Transmitted { id, at } => {
+                    if let Some(at_in_queue) = self.departing.iter().position(|d| d.0 == id) {
+                        let (_, number) = self.departing[at_in_queue];
+                        self.departing.drain(..=at_in_queue);
+                        self.session.on_left(number, at);
+                    }
+                }
+                Notice::Refused {
+                    offender,
+                    reason,
+                    destination,
+                    quoted,
+                    ttl,
+                    stamp,
+                } => arrivals.extend(self.wire.read_quoted(destination.ip(), reason, quoted).map(
+                    |incoming| Arrival {
+                        from: offender,
+                        ttl,
+                        at: stamp.at,
+                        incoming,
+                    },
+                )),
+                Notice::Local { error, mtu } => {
+                    self.session.on_local_error();
+                    self.tell(Event::NotSent(local_error(&error, mtu)));
+                }
+            }
+        }
+        for arrival in &arrivals {
+            self.hear(arrival);
+        }
+        Ok(())
+    }
+
+    fn hear(&mut self, arrival: &Arrival) {
+        let wall = SystemTime::now();
+        match arrival.incoming {
+            Incoming::Reply {
+                sequence,
+                len,
+                damage,
+            } => {
+                let verdict = if damage == Some(Damage::Checksum) {
+                    self.session.on_corrupt_reply();
+                    None
+                } else {
+                    Some(self.session.on_reply(sequence, arrival.at))
+                };
+                let (rtt, duplicate) = match verdict {
+                    Some(Verdict::Unknown) => return,
+                    Some(Verdict::Answered { rtt }) => (Some(rtt), false),
+                    Some(Verdict::Duplicate { rtt }) => (Some(rtt), true),
+                    None => (None, false),
+                };
+                self.tell(Event::Reply(Reply {
+                    wall,
+                    from: arrival.from,
+                    len,
+                    sequence,
+                    ttl: arrival.ttl,
+                    rtt,
+                    duplicate,
+                    damage,
+                }));
+            }
+            Incoming::Error { sequence, reason } => {
+                // A redirect or a source quench is advice: the probe went on its way.
+                let advice = matches!(reason, Reason::Redirect(_) | Reason::SourceQuench { .. });
+                if advice || self.session.on_error(sequence) {
+                    self.tell(Event::Error {
+                        wall,
+                        from: arrival.from,
+                        sequence,
+                        reason,
+                    });
+                }
+            }
+        }
+    }
+
+    fn tell(&mut self, event: Event) {
+        // The report has ended when nobody reads the output any more.
+        if self.events.send(event).is_err() {
+            self.session.stop(Instant::now());
+        }
+    }
+}
+
+fn is_full(error: &io::Error) -> bool {
+    const NO_BUFFERS: i32 = rustix::io::Errno::NOBUFS.raw_os_error();
+    error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(NO_BUFFERS)
+}
+
+fn local_error(error: &io::Error, mtu: u32) -> String {
+    const TOO_LONG: i32 = rustix::io::Errno::MSGSIZE.raw_os_error();
+    if error.raw_os_error() == Some(TOO_LONG) {
+        format!("local error: message too long, mtu={mtu}")
+    } else {
+        format!("local error: {}", words(error))
+    }
+}

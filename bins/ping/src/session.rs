@@ -1,0 +1,396 @@
+//! Which probe is in what state, and what is due next: a state machine that is told the time and
+//! never asks for it.
+//!
+//! The loop in `probing` asks [`Session::poll_send`] what to send, tells what happened by the
+//! `on_…` calls, and sleeps until [`Session::next_wake`].
+
+use std::collections::VecDeque;
+use std::time::{Duration, Instant};
+
+use crate::statistics::{RttFigures, RttStatistics};
+
+/// How many of the latest probes are remembered. Half of what 16 bits can number, so that a
+/// sequence number on the wire means one probe only.
+const REMEMBERED: usize = 1 << 15;
+/// How often a flood sends when nothing comes back.
+const FLOOD_INTERVAL: Duration = Duration::from_millis(10);
+/// When nothing has been answered yet, how old a probe must be to count as lost at the end.
+const UNKNOWN_RTT: Duration = Duration::from_secs(1);
+/// How soon a probe is tried again that found the socket's buffer full.
+const RETRY_AFTER: Duration = Duration::from_millis(10);
+
+/// What the user asked for.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// How many probes to send; with a deadline, how many answers to wait for.
+    pub count: Option<u64>,
+    /// The time from one probe to the next.
+    pub interval: Duration,
+    /// What moves the interval.
+    pub pace: Pace,
+    /// How many probes may be sent before the first answer.
+    pub preload: u32,
+    /// How long to wait for the last answers when none came so far.
+    pub patience: Duration,
+    /// When to end, whatever came.
+    pub deadline: Option<Duration>,
+}
+
+/// What decides when the next probe is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Pace {
+    /// The interval, and nothing else.
+    Fixed,
+    /// As fast as the answers come, or a hundred a second, whichever is more.
+    Flood,
+    /// The interval follows the round-trip time, so that about one probe is on its way.
+    Adaptive,
+}
+
+/// The state machine.
+#[derive(Debug)]
+pub struct Session {
+    plan: Plan,
+    started: Instant,
+    next_due: Instant,
+    burst_left: u32,
+    last_sent: Option<Instant>,
+    linger_until: Option<Instant>,
+    stopped: Option<Instant>,
+    /// The latest probes; the last of them has the number `transmitted`.
+    probes: VecDeque<Probe>,
+    transmitted: u64,
+    highest_answered: u64,
+    tally: Tally,
+    pipe: u64,
+    rtt: RttStatistics,
+}
+
+#[derive(Debug)]
+struct Probe {
+    /// Just before it was handed to the kernel.
+    sent: Instant,
+    /// When it left the driver, where the kernel said so.
+    left: Option<Instant>,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    Waiting,
+    Answered,
+    Failed,
+}
+
+/// How many of what came back.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tally {
+    /// Probes that were answered.
+    pub received: u64,
+    /// Further answers to a probe.
+    pub duplicates: u64,
+    /// Answers with a wrong checksum.
+    pub corrupted: u64,
+    /// Errors, of routers or of this host.
+    pub errors: u64,
+    /// Answers that came after that of a later probe.
+    pub reordered: u64,
+    /// Answers that came when their probe would have counted as lost.
+    pub late: u64,
+}
+
+/// What an answer turned out to be.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Verdict {
+    /// The first answer to a probe.
+    Answered {
+        /// The round-trip time.
+        rtt: Duration,
+    },
+    /// A further answer to it.
+    Duplicate {
+        /// Its round-trip time.
+        rtt: Duration,
+    },
+    /// No probe that is remembered has this number.
+    Unknown,
+}
+
+/// How a session stands or stood at the end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Summary {
+    /// Probes sent.
+    pub transmitted: u64,
+    /// What came back.
+    pub tally: Tally,
+    /// Probes too young to be called lost.
+    pub in_flight: u64,
+    /// From the start to the last probe.
+    pub elapsed: Duration,
+    /// The round-trip times.
+    pub rtt: Option<RttFigures>,
+    /// The most probes that were on their way when one of them was answered.
+    pub pipe: u64,
+    /// The mean gap between probes, for the paces that move it.
+    pub gap: Option<Duration>,
+    /// Whether the user's conditions were met: iputils' exit code 0.
+    pub success: bool,
+}
+
+impl Session {
+    /// A session that begins at `now`.
+    pub fn new(plan: Plan, now: Instant) -> Session {
+        Session {
+            burst_left: plan.preload - 1,
+            plan,
+            started: now,
+            next_due: now,
+            last_sent: None,
+            linger_until: None,
+            stopped: None,
+            probes: VecDeque::new(),
+            transmitted: 0,
+            highest_answered: 0,
+            tally: Tally::default(),
+            pipe: 0,
+            rtt: RttStatistics::default(),
+        }
+    }
+
+    /// The number of the probe that is due, if one is. Numbers begin with 1; on the wire they are
+    /// cut to 16 bits.
+    pub fn poll_send(&self, now: Instant) -> Option<u64> {
+        let due = !self.is_over(now) && !self.all_sent() && now >= self.due();
+        due.then_some(self.transmitted + 1)
+    }
+
+    /// When to look again if nothing comes; `None` is never the case while the session lasts.
+    pub fn next_wake(&self) -> Option<Instant> {
+        let due = (!self.all_sent()).then(|| self.due());
+        let deadline = self.plan.deadline.map(|after| self.started + after);
+        [due, self.linger_until, deadline]
+            .into_iter()
+            .flatten()
+            .min()
+    }
+
+    /// Whether there is nothing more to do.
+    pub fn is_over(&self, now: Instant) -> bool {
+        let answers = self.tally.received + self.tally.errors;
+        let deadline = self.plan.deadline.map(|after| self.started + after);
+        self.stopped.is_some()
+            || self.plan.count.is_some_and(|count| answers >= count)
+            || (deadline.is_some() && self.tally.errors > 0)
+            || deadline.is_some_and(|deadline| now >= deadline)
+            || self.linger_until.is_some_and(|until| now >= until)
+    }
+
+    /// The user wants no more.
+    pub fn stop(&mut self, now: Instant) {
+        self.stopped.get_or_insert(now);
+    }
+
+    /// The due probe was handed to the kernel at `at`.
+    pub fn on_sent(&mut self, at: Instant) {
+        self.remember(at, State::Waiting);
+    }
+
+    /// The due probe was refused by this host; it counts as sent.
+    pub fn on_send_failed(&mut self, at: Instant) {
+        self.remember(at, State::Failed);
+    }
+
+    /// The due probe found no room; it is due again in a moment.
+    pub fn on_send_blocked(&mut self, now: Instant) {
+        self.next_due = now + RETRY_AFTER;
+    }
+
+    /// The kernel said when probe `number` left.
+    pub fn on_left(&mut self, number: u64, at: Instant) {
+        if let Some(probe) = self.probe(number)
+            && at >= probe.sent
+        {
+            probe.left = Some(at);
+        }
+    }
+
+    /// An answer with this sequence number arrived at `at`.
+    pub fn on_reply(&mut self, sequence: u16, at: Instant) -> Verdict {
+        let Some(number) = self.number_of(sequence) else {
+            return Verdict::Unknown;
+        };
+        let patience = self.loss_after();
+        let Some(probe) = self.probe(number) else {
+            return Verdict::Unknown;
+        };
+        let rtt = at.saturating_duration_since(probe.left.unwrap_or(probe.sent));
+        let first = probe.state != State::Answered;
+        probe.state = State::Answered;
+        self.rtt.add(rtt);
+        if !first {
+            self.tally.duplicates += 1;
+            return Verdict::Duplicate { rtt };
+        }
+        self.tally.received += 1;
+        self.tally.late += u64::from(rtt > patience);
+        self.tally.reordered += u64::from(number < self.highest_answered);
+        self.acknowledge(number);
+        Verdict::Answered { rtt }
+    }
+
+    /// An answer with a wrong checksum arrived: it is counted, and its probe goes on waiting.
+    pub fn on_corrupt_reply(&mut self) {
+        self.tally.corrupted += 1;
+    }
+
+    /// An ICMP error that quotes this sequence number arrived. Whether it was one of ours.
+    pub fn on_error(&mut self, sequence: u16) -> bool {
+        let Some(number) = self.number_of(sequence) else {
+            return false;
+        };
+        if let Some(probe) = self.probe(number)
+            && probe.state == State::Waiting
+        {
+            probe.state = State::Failed;
+        }
+        self.tally.errors += 1;
+        self.acknowledge(number);
+        true
+    }
+
+    /// This host refused to send one of the probes after all.
+    pub fn on_local_error(&mut self) {
+        self.tally.errors += 1;
+    }
+
+    /// The wire number of the probe before the one that is due, if it is still unanswered.
+    pub fn outstanding(&self) -> Option<u16> {
+        let last = self.probes.back()?;
+        (last.state == State::Waiting).then_some(self.transmitted as u16)
+    }
+
+    /// How it stands at `now`.
+    pub fn summary(&self, now: Instant) -> Summary {
+        let patience = self.loss_after();
+        let young = |probe: &&Probe| {
+            probe.state == State::Waiting && now.saturating_duration_since(probe.sent) < patience
+        };
+        let elapsed = self
+            .last_sent
+            .map_or(Duration::ZERO, |last| last - self.started);
+        let enough = match (self.plan.deadline, self.plan.count) {
+            (Some(_), Some(count)) => self.tally.received >= count,
+            _ => self.tally.received > 0,
+        };
+        let moving = self.plan.pace != Pace::Fixed || self.plan.interval.is_zero();
+        let gaps = u32::try_from(self.transmitted.saturating_sub(1)).unwrap_or(u32::MAX);
+        Summary {
+            transmitted: self.transmitted,
+            tally: self.tally,
+            in_flight: self.probes.iter().filter(young).count() as u64,
+            elapsed,
+            rtt: self.rtt.figures(),
+            pipe: self.pipe,
+            gap: elapsed
+                .checked_div(gaps)
+                .filter(|_| moving && self.tally.received > 0),
+            success: enough,
+        }
+    }
+
+    /// With a deadline, probes go out until enough answers came (iputils' -w with -c).
+    fn all_sent(&self) -> bool {
+        let sent = |count| self.transmitted >= count;
+        self.plan.deadline.is_none() && self.plan.count.is_some_and(sent)
+    }
+
+    fn due(&self) -> Instant {
+        let Some(last) = self.last_sent else {
+            return self.next_due;
+        };
+        let on_their_way = self.transmitted - self.highest_answered;
+        match self.interval() {
+            Duration::ZERO if on_their_way < u64::from(self.plan.preload) => last,
+            Duration::ZERO => last + FLOOD_INTERVAL,
+            _ => self.next_due,
+        }
+    }
+
+    fn interval(&self) -> Duration {
+        match self.plan.pace {
+            Pace::Fixed => self.plan.interval,
+            Pace::Flood => Duration::ZERO,
+            Pace::Adaptive => match self.rtt.ewma() {
+                // To whole milliseconds: below half of one, the answers alone set the pace.
+                Some(ewma) => Duration::from_millis((ewma.as_micros() as u64 + 500) / 1000),
+                None => self.plan.interval,
+            },
+        }
+    }
+
+    fn remember(&mut self, sent: Instant, state: State) {
+        if self.probes.len() == REMEMBERED {
+            self.probes.pop_front();
+        }
+        self.probes.push_back(Probe {
+            sent,
+            left: None,
+            state,
+        });
+        self.transmitted += 1;
+        self.last_sent = Some(sent);
+        self.schedule_next(sent);
+        if self.all_sent() {
+            let linger = if self.tally.received > 0 {
+                (2 * self.rtt.max()).max(self.interval())
+            } else {
+                self.plan.patience
+            };
+            self.linger_until = Some(sent + linger);
+        }
+    }
+
+    fn schedule_next(&mut self, now: Instant) {
+        if self.burst_left > 0 {
+            self.burst_left -= 1;
+            return;
+        }
+        let interval = self.interval();
+        // Deadlines are absolute, so that the pace does not drift; but what was missed while this
+        // program was held up is not made up for in a burst.
+        self.next_due += interval;
+        if self.next_due < now {
+            self.next_due = now + interval;
+        }
+    }
+
+    /// How old an unanswered probe must be to count as lost.
+    fn loss_after(&self) -> Duration {
+        if self.tally.received > 0 {
+            (2 * self.rtt.max()).max(FLOOD_INTERVAL)
+        } else {
+            self.plan.patience.min(UNKNOWN_RTT)
+        }
+    }
+
+    fn acknowledge(&mut self, number: u64) {
+        self.pipe = self.pipe.max(self.transmitted - number + 1);
+        self.highest_answered = self.highest_answered.max(number);
+    }
+
+    /// The latest probe with this number on the wire, if it is remembered.
+    fn number_of(&self, sequence: u16) -> Option<u64> {
+        let age = u64::from((self.transmitted as u16).wrapping_sub(sequence));
+        let remembered = self.probes.len() as u64;
+        (age < remembered).then(|| self.transmitted - age)
+    }
+
+    fn probe(&mut self, number: u64) -> Option<&mut Probe> {
+        let age = self.transmitted.checked_sub(number)?;
+        let at = self.probes.len().checked_sub(age as usize + 1)?;
+        self.probes.get_mut(at)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,177 @@
+//! What the probes look like on the wire, and whether what came back answers one of them.
+
+use std::net::IpAddr;
+
+use netproto::icmp::{
+    Echo, EncodeError, Message, Pseudo, QuotedTransport, Reason, Version, checksum,
+};
+
+/// How much of the payload says whose probe it is; shorter payloads carry as much as fits.
+const NONCE_LEN: usize = 8;
+
+/// The shape of a session's probes.
+#[derive(Debug, Clone)]
+pub struct Wire {
+    target: IpAddr,
+    identifier: u16,
+    payload: Vec<u8>,
+    nonce_len: usize,
+}
+
+/// Something that came back for one of this session's probes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Incoming {
+    /// An echo reply.
+    Reply {
+        /// Its sequence number.
+        sequence: u16,
+        /// The octets of the ICMP message.
+        len: usize,
+        /// What is wrong with it, if anything is.
+        damage: Option<Damage>,
+    },
+    /// An ICMP error that quotes a probe.
+    Error {
+        /// The probe's sequence number.
+        sequence: u16,
+        /// What the error says.
+        reason: Reason,
+    },
+}
+
+/// What is wrong with a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Damage {
+    /// The checksum does not match.
+    Checksum,
+    /// There is less data than was sent.
+    Truncated,
+    /// An octet of the data is not what was sent.
+    Data {
+        /// Which octet of the data.
+        at: usize,
+        /// What was sent.
+        sent: u8,
+        /// What came back.
+        received: u8,
+    },
+}
+
+impl Wire {
+    /// Probes of `size` octets of data for `target`: a nonce, then `pattern` repeated, or counting
+    /// octets where there is none.
+    pub fn new(
+        target: IpAddr,
+        identifier: u16,
+        size: usize,
+        pattern: &[u8],
+        nonce: [u8; NONCE_LEN],
+    ) -> Wire {
+        let mut payload: Vec<u8> = if pattern.is_empty() {
+            (0..=u8::MAX).cycle().take(size).collect()
+        } else {
+            pattern.iter().copied().cycle().take(size).collect()
+        };
+        let nonce_len = size.min(NONCE_LEN);
+        payload[..nonce_len].copy_from_slice(&nonce[..nonce_len]);
+        Wire {
+            target,
+            identifier,
+            payload,
+            nonce_len,
+        }
+    }
+
+    /// The echo request with this sequence number.
+    pub fn request(&self, sequence: u16) -> Result<Vec<u8>, EncodeError> {
+        let message = Message::EchoRequest(Echo {
+            identifier: self.identifier,
+            sequence,
+            data: &self.payload,
+        });
+        let mut bytes = vec![0; message.encoded_len()];
+        // The kernel writes ICMPv6 checksums itself, for it knows the source address.
+        message.encode(self.version(), Pseudo::None, &mut bytes)?;
+        Ok(bytes)
+    }
+
+    /// Reads an ICMP message; `None` when it has nothing to do with this session.
+    pub fn read(&self, bytes: &[u8]) -> Option<Incoming> {
+        match Message::parse(self.version(), bytes).ok()? {
+            Message::EchoReply(echo) if echo.identifier == self.identifier => {
+                self.read_reply(bytes, &echo)
+            }
+            Message::Error(error) => {
+                let quoted = error.quoted(self.version()).ok()?;
+                let sequence = self.sequence_in(quoted.destination, quoted.transport)?;
+                let reason = error.reason;
+                Some(Incoming::Error { sequence, reason })
+            }
+            _ => None,
+        }
+    }
+
+    /// Reads what the error queue kept of a probe: its ICMP header and what follows.
+    pub fn read_quoted(
+        &self,
+        destination: IpAddr,
+        reason: Reason,
+        quoted: &[u8],
+    ) -> Option<Incoming> {
+        let protocol = match self.version() {
+            Version::V4 => 1,
+            Version::V6 => 58,
+        };
+        let transport = QuotedTransport::read(self.version(), protocol, false, quoted);
+        let sequence = self.sequence_in(destination, transport)?;
+        Some(Incoming::Error { sequence, reason })
+    }
+
+    fn read_reply(&self, bytes: &[u8], echo: &Echo<'_>) -> Option<Incoming> {
+        // The kernel has checked ICMPv6 already; of ICMPv4, raw sockets see everything.
+        let intact = self.version() == Version::V6 || checksum::is_valid(bytes, Pseudo::None);
+        let nonce_len = self.nonce_len.min(echo.data.len());
+        // Another process may use the same identifier; a broken nonce is only damage where the
+        // checksum says that something is broken.
+        if intact && echo.data[..nonce_len] != self.payload[..nonce_len] {
+            return None;
+        }
+        let damage = if intact {
+            self.damage(echo.data)
+        } else {
+            Some(Damage::Checksum)
+        };
+        Some(Incoming::Reply {
+            sequence: echo.sequence,
+            len: bytes.len(),
+            damage,
+        })
+    }
+
+    fn damage(&self, data: &[u8]) -> Option<Damage> {
+        if data.len() < self.payload.len() {
+            return Some(Damage::Truncated);
+        }
+        let at = (0..self.payload.len()).find(|&at| data[at] != self.payload[at])?;
+        Some(Damage::Data {
+            at,
+            sent: self.payload[at],
+            received: data[at],
+        })
+    }
+
+    fn sequence_in(&self, destination: IpAddr, transport: QuotedTransport<'_>) -> Option<u16> {
+        match transport {
+            QuotedTransport::EchoRequest {
+                identifier,
+                sequence,
+                ..
+            } if destination == self.target && identifier == self.identifier => Some(sequence),
+            _ => None,
+        }
+    }
+
+    fn version(&self) -> Version {
+        Version::of(self.target)
+    }
+}
