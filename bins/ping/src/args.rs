@@ -36,6 +36,7 @@ No root is needed where net.ipv4.ping_group_range includes your group.";
 /// Send ICMP echo requests to a host and report what comes back.
 #[derive(Debug, Parser)]
 #[command(name = "ping", version, after_help = EXAMPLES)]
+#[expect(clippy::struct_excessive_bools, reason = "one flag each")]
 pub struct Args {
     /// Name or address to ping
     host: String,
