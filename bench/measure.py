@@ -1,0 +1,206 @@
+"""Programs under test, their CPU time, and the tables of what was measured."""
+
+import ctypes
+import os
+import re
+import signal
+import socket
+import statistics
+import subprocess
+import time
+from pathlib import Path
+
+START_DEADLINE = 10
+STOP_DEADLINE = 3
+TICK = os.sysconf("SC_CLK_TCK")
+PR_SET_PDEATHSIG = 1
+LIBC = ctypes.CDLL(None)
+
+
+class BenchError(Exception):
+    """Something that the user can see to."""
+
+
+class Server:
+    """A program pinned to one core, with all the processes that it starts."""
+
+    def __init__(self, name, version, command, port, core=0, udp_port=None, log=None):
+        self.name, self.version, self.port, self.udp_port = name, version, port, udp_port
+        self.command = [str(part) for part in command]
+        self.log = log
+        with open(log, "wb") as output:
+            self.process = subprocess.Popen(
+                self.command,
+                stdin=subprocess.DEVNULL,
+                stdout=output,
+                stderr=output,
+                # Not the terminal's: Ctrl-C comes to us, and we stop the others. Should we be
+                # killed, the kernel stops them.
+                start_new_session=True,
+                preexec_fn=lambda: (
+                    os.sched_setaffinity(0, {core}),
+                    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM),
+                ),
+            )
+
+    def wait_until_up(self):
+        """Waits until the TCP port takes connections, or the UDP port is bound."""
+        end = time.monotonic() + START_DEADLINE
+        while time.monotonic() < end:
+            if self.process.poll() is not None:
+                break
+            if self.is_up():
+                return
+            time.sleep(0.02)
+        output = Path(self.log).read_text(errors="replace").strip() or "it said nothing"
+        raise BenchError(f"{self.name} does not come up ({' '.join(self.command)}): {output}")
+
+    def is_up(self):
+        if self.port:
+            with socket.socket() as probe:
+                if probe.connect_ex(("127.0.0.1", self.port)) != 0:
+                    return False
+        if self.udp_port:
+            with socket.socket(type=socket.SOCK_DGRAM) as probe:
+                try:
+                    probe.bind(("127.0.0.1", self.udp_port))
+                except OSError:
+                    return True
+                return False
+        return True
+
+    def processes(self):
+        """The process ids of the program and all that descend from it."""
+        found, unseen = [], [self.process.pid]
+        while unseen:
+            pid = unseen.pop()
+            found.append(pid)
+            try:
+                for task in Path(f"/proc/{pid}/task").iterdir():
+                    unseen += map(int, (task / "children").read_text().split())
+            except OSError:
+                continue
+        return found
+
+    def cpu_seconds(self):
+        ticks = 0
+        for pid in self.processes():
+            try:
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            # proc(5): utime and stime are fields 14 and 15; the split begins with field 3.
+            ticks += int(fields[11]) + int(fields[12])
+        return ticks / TICK
+
+    def stop(self):
+        """Ends the program and what it has started, each by its process id."""
+        if self.process.poll() is not None:
+            return
+        pids = self.processes()
+        self.process.terminate()
+        try:
+            self.process.wait(STOP_DEADLINE)
+        except subprocess.TimeoutExpired:
+            pass
+        for pid in pids:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self.process.wait()
+
+
+def free_port(kind=socket.SOCK_STREAM):
+    with socket.socket(type=kind) as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+class Run:
+    """One run: CPU microseconds for each answer, and answers a second."""
+
+    def __init__(self, cpu_seconds, answers, seconds, note=""):
+        if answers == 0:
+            raise BenchError("no answer at all in a whole run")
+        self.cpu_us = cpu_seconds * 1e6 / answers
+        self.per_second = answers / seconds
+        self.note = note
+
+
+def run_wrk(server, path, seconds, connections):
+    command = ["taskset", "-c", "1", "wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s"]
+    before = server.cpu_seconds()
+    output = run(command + [f"http://127.0.0.1:{server.port}{path}"])
+    cpu = server.cpu_seconds() - before
+    done = re.search(r"(\d+) requests in ([\d.]+)(ms|s|m)", output)
+    if not done:
+        raise BenchError(f"wrk said nothing of requests:\n{output}")
+    unit = {"ms": 0.001, "s": 1, "m": 60}[done[3]]
+    problems = re.findall(r"(Socket errors: .*|Non-2xx or 3xx responses: .*)", output)
+    return Run(cpu, int(done[1]), float(done[2]) * unit, "; ".join(problems))
+
+
+def run_udp_load(program, server, how, seconds):
+    mode, _, flows = how.partition(" ")
+    command = ["taskset", "-c", "1", program, server.udp_port, seconds, 128, 64, mode, flows or 1]
+    before = server.cpu_seconds()
+    rate, lost = map(int, run(list(map(str, command))).split())
+    cpu = server.cpu_seconds() - before
+    note = f"{lost} lost" if lost else ""
+    return Run(cpu, round(rate * seconds), seconds, note)
+
+
+def run(command):
+    result = subprocess.run(command, capture_output=True, text=True, check=False)
+    if result.returncode != 0:
+        raise BenchError(f"{' '.join(command)}: {result.stderr.strip() or result.stdout.strip()}")
+    return result.stdout
+
+
+class Table:
+    """The runs of several servers doing the same; the first is what the others are held against."""
+
+    def __init__(self, title, servers):
+        self.title = title
+        self.rows = {server: [] for server in servers}
+
+    def add(self, server, run):
+        self.rows[server].append(run)
+
+    def median(self, name):
+        for server, runs in self.rows.items():
+            if server.name == name:
+                return statistics.median(run.cpu_us for run in runs)
+        return None
+
+    def best_peer(self, ours):
+        """Who of the other servers takes the least CPU time."""
+        peers = [s.name for s in self.rows if s.name != ours and not s.name.startswith("floor")]
+        return min(peers, key=self.median, default=None)
+
+    def show(self):
+        first = next(iter(self.rows))
+        base = self.median(first.name)
+        print(f"\n### {self.title}\n")
+        print(f"| server | version | CPU µs each | | × {first.name} | each second | |")
+        print("|---|---|---:|---|---:|---:|---|")
+        for server, runs in self.rows.items():
+            cpu = [run.cpu_us for run in runs]
+            middle = statistics.median(cpu)
+            rate = statistics.median(run.per_second for run in runs)
+            note = next((run.note for run in runs if run.note), "")
+            print(
+                f"| {server.name} | {server.version} | {middle:.2f} | [{min(cpu):.2f}–{max(cpu):.2f}]"
+                f" | {middle / base:.2f} | {rate:,.0f} | {note} |",
+                flush=True,
+            )
+
+    def aim(self, ours, other, aim):
+        """A line for the table of aims; none if either is left out."""
+        mine, theirs = self.median(ours), self.median(other) if other else None
+        if mine is None or theirs is None:
+            return None
+        ratio = mine / theirs
+        verdict = "met" if ratio <= aim else "missed"
+        return f"| {ours}: {self.title} | {other} | {ratio:.2f} | ≤ {aim:.2f} | {verdict} |"
