@@ -3,8 +3,7 @@
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::error::ErrorKind;
-use clap::{Args, CommandFactory as _, Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 
 use crate::assertion::Assertion;
 use crate::config::{Action, Config, CsvFile, Output};
@@ -56,15 +55,16 @@ struct Cli {
 }
 
 #[derive(Debug, Args)]
+#[command(next_help_heading = "Target and results")]
 struct Global {
     /// The target: a name, an IPv4 or an IPv6 address
     #[arg(long, global = true, default_value = "127.0.0.1", value_parser = host)]
     host: String,
     /// The target's TCP port, for HTTP
-    #[arg(long, global = true, default_value_t = 8080, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, global = true, default_value_t = 8080, value_parser = port, allow_negative_numbers = true)]
     port: u16,
     /// The target's UDP port, for the probes
-    #[arg(long, global = true, default_value_t = 9090, value_parser = clap::value_parser!(u16).range(1..))]
+    #[arg(long, global = true, default_value_t = 9090, value_parser = port, allow_negative_numbers = true)]
     udp_port: u16,
     /// Print one JSON object instead of tables
     #[arg(long, global = true)]
@@ -101,47 +101,62 @@ struct HttpArgs {
     #[arg(default_value = "/")]
     path: String,
     /// The longest that the whole request may take
-    #[arg(long, default_value = "10s", value_parser = duration)]
+    #[arg(long, default_value = "10s", value_name = "TIME", value_parser = duration, allow_negative_numbers = true)]
     timeout: Duration,
 }
 
 #[derive(Debug, Args)]
 struct UdpArgs {
     /// How many probes
-    #[arg(long, default_value_t = 20)]
+    #[arg(long, default_value_t = 20, value_parser = number, allow_negative_numbers = true)]
     packets: u64,
     /// Bytes of UDP payload in each, 28 to 65507
-    #[arg(long, default_value_t = 128)]
+    #[arg(long, default_value_t = 128, value_parser = number, allow_negative_numbers = true)]
     payload: u64,
     /// From one probe to the next, such as 100ms or 2s; a bare number is milliseconds
-    #[arg(long, default_value = "100ms", value_parser = duration)]
+    #[arg(long, default_value = "100ms", value_name = "TIME", value_parser = duration, allow_negative_numbers = true)]
     interval: Duration,
     /// How long after sending an unanswered probe is lost
-    #[arg(long, default_value = "2s", value_parser = duration)]
+    #[arg(long, default_value = "2s", value_name = "TIME", value_parser = duration, allow_negative_numbers = true)]
     loss_deadline: Duration,
 }
 
 #[derive(Debug, Args)]
 struct ClientsArgs {
     /// How many clients, 1 to 1000
-    #[arg(long, default_value_t = 5)]
+    #[arg(long, default_value_t = 5, value_parser = number, allow_negative_numbers = true)]
     count: u64,
     /// What each asks for by HTTP
     #[arg(long, default_value = "/")]
     path: String,
     /// The longest that a whole request may take
-    #[arg(long, default_value = "10s", value_parser = duration)]
+    #[arg(long, default_value = "10s", value_name = "TIME", value_parser = duration, allow_negative_numbers = true)]
     timeout: Duration,
     #[command(flatten)]
     udp: UdpArgs,
 }
 
-/// Reads the command line. The error prints itself: help and version to standard output, wrong
-/// usage to standard error, with the exit status that belongs to it.
-pub fn read(
-    arguments: impl IntoIterator<Item = std::ffi::OsString>,
-) -> Result<Config, clap::Error> {
-    let cli = Cli::try_parse_from(arguments)?;
+/// Why a command line gives no [`Config`].
+#[derive(Debug)]
+pub enum Refused {
+    /// Help or the version was asked for; this is it.
+    Help(String),
+    /// What is wrong, in one line.
+    Usage(String),
+}
+
+/// Reads the command line.
+pub fn read(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Config, Refused> {
+    let cli = Cli::try_parse_from(arguments).map_err(|error| {
+        let text = error.render().to_string();
+        if error.use_stderr() {
+            // clap explains in a paragraph; its first line has the reason.
+            let first = text.lines().next().unwrap_or_default();
+            usage(first.strip_prefix("error: ").unwrap_or(first))
+        } else {
+            Refused::Help(text)
+        }
+    })?;
     let global = cli.global;
     let action = match cli.command {
         None | Some(Command::Menu) => Action::Menu,
@@ -178,7 +193,7 @@ pub fn read(
     })
 }
 
-fn http_plan(path: &str, timeout: Duration) -> Result<http::Plan, clap::Error> {
+fn http_plan(path: &str, timeout: Duration) -> Result<http::Plan, Refused> {
     if !http::TIMEOUTS.contains(&timeout) {
         return Err(usage("--timeout is 1ms to 10m"));
     }
@@ -190,7 +205,7 @@ fn http_plan(path: &str, timeout: Duration) -> Result<http::Plan, clap::Error> {
     .map_err(usage)
 }
 
-fn udp_plan(args: &UdpArgs) -> Result<udp::Plan, clap::Error> {
+fn udp_plan(args: &UdpArgs) -> Result<udp::Plan, Refused> {
     udp::Plan::default()
         .with_packets(args.packets)
         .and_then(|plan| plan.with_payload(args.payload))
@@ -199,8 +214,20 @@ fn udp_plan(args: &UdpArgs) -> Result<udp::Plan, clap::Error> {
         .map_err(usage)
 }
 
-fn usage(message: impl std::fmt::Display) -> clap::Error {
-    Cli::command().error(ErrorKind::ValueValidation, message)
+fn usage(message: impl std::fmt::Display) -> Refused {
+    Refused::Usage(format!("{message}; see qos-client --help"))
+}
+
+fn number(text: &str) -> Result<u64, String> {
+    text.parse()
+        .map_err(|_| "it is a whole number from 0 up".to_owned())
+}
+
+fn port(text: &str) -> Result<u16, String> {
+    match text.parse() {
+        Ok(port @ 1..) => Ok(port),
+        _ => Err("a port is a number from 1 to 65535".to_owned()),
+    }
 }
 
 fn host(text: &str) -> Result<String, String> {
@@ -225,8 +252,9 @@ fn duration(text: &str) -> Result<Duration, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use clap::CommandFactory as _;
 
-    fn parse(line: &str) -> Result<Config, clap::Error> {
+    fn parse(line: &str) -> Result<Config, Refused> {
         read(line.split_whitespace().map(Into::into))
     }
 
@@ -273,7 +301,10 @@ mod tests {
                 "qos-client udp --packets 0",
                 "a test has 1 to 1000000 packets, not 0",
             ),
-            ("qos-client udp --packets -1", "unexpected argument '-1'"),
+            (
+                "qos-client udp --packets -1",
+                "invalid value '-1' for '--packets <PACKETS>': it is a whole number",
+            ),
             (
                 "qos-client udp --payload 27",
                 "a payload has 28 to 65507 bytes",
@@ -282,10 +313,13 @@ mod tests {
                 "qos-client udp --interval soon",
                 "write it like 100ms or 2s",
             ),
-            ("qos-client --port 0 http", "0 is not in 1..=65535"),
+            (
+                "qos-client --port 0 http",
+                "a port is a number from 1 to 65535",
+            ),
             (
                 "qos-client --udp-port 70000 udp",
-                "70000 is not in 1..=65535",
+                "a port is a number from 1 to 65535",
             ),
             ("qos-client http page.html", "a path begins with /"),
             (
@@ -302,9 +336,13 @@ mod tests {
             ),
             ("qos-client http --timeout 0", "--timeout is 1ms to 10m"),
         ] {
-            let error = parse(line).unwrap_err();
-            assert_eq!(error.exit_code(), 2, "{line}");
-            assert!(error.to_string().contains(message), "{line}: {error}");
+            match parse(line) {
+                Err(Refused::Usage(said)) => {
+                    assert!(said.contains(message), "{line}: {said}");
+                    assert_eq!(said.lines().count(), 1, "{said}");
+                }
+                other => panic!("{line}: {other:?}"),
+            }
         }
     }
 }

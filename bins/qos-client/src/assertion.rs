@@ -65,7 +65,7 @@ pub enum AssertionError {
     UnknownFigure {
         /// What was written.
         name: String,
-        /// All that could have been.
+        /// Those that may have been meant.
         known: String,
     },
     /// What follows the comparison is not a number.
@@ -86,7 +86,13 @@ impl FromStr for Assertion {
             .ok_or_else(|| AssertionError::NoComparison(text.trim().to_owned()))?;
         let mut figures = COLUMNS.iter().filter(|name| !WORDS.contains(name));
         if !figures.clone().any(|name| *name == figure) {
-            let known = figures.by_ref().copied().collect::<Vec<_>>().join(", ");
+            // Those that begin alike, else all.
+            let stem = figure.split('_').next().unwrap_or_default();
+            let mut known: Vec<_> = figures.clone().filter(|n| n.starts_with(stem)).collect();
+            if stem.is_empty() || known.is_empty() {
+                known = figures.by_ref().collect();
+            }
+            let known = known.into_iter().copied().collect::<Vec<_>>().join(", ");
             let name = figure.to_owned();
             return Err(AssertionError::UnknownFigure { name, known });
         }
@@ -210,6 +216,10 @@ mod tests {
             (
                 "lost_pct<1",
                 "there is no figure \"lost_pct\"; there are packets_sent, loss_pct",
+            ),
+            (
+                "loss<1",
+                "there is no figure \"loss\"; there are loss_pct, loss_deadline_ms, loss_ci_low_pct",
             ),
             ("target<1", "there is no figure \"target\""),
             ("loss_pct<1%", "\"1%\" is no number"),

@@ -4,6 +4,7 @@ use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
 use qos_client::action::{Failure, Verdict};
+use qos_client::args::Refused;
 use qos_client::interrupt::Interrupt;
 use qos_client::{Streams, args, run};
 
@@ -15,14 +16,14 @@ const NOT_WRITTEN: u8 = 4;
 fn main() -> ExitCode {
     let config = match args::read(std::env::args_os()) {
         Ok(config) => config,
-        Err(error) => {
+        Err(Refused::Help(text)) => {
             // Nothing is left to say when even this cannot be printed.
-            let _ = error.print();
-            return if error.use_stderr() {
-                ExitCode::from(USAGE)
-            } else {
-                ExitCode::SUCCESS
-            };
+            let _ = io::stdout().write_all(text.as_bytes());
+            return ExitCode::SUCCESS;
+        }
+        Err(Refused::Usage(message)) => {
+            eprintln!("qos-client: {message}");
+            return ExitCode::from(USAGE);
         }
     };
     let interrupt = match Interrupt::on_sigint() {

@@ -177,15 +177,16 @@ impl Menu<'_> {
         let authority = tcp.authority();
         write!(
             self.bench.out,
-            "\nBrowser mode: open http://{authority}/ in a browser, with its developer tools (F12) \
-             on the network tab.
-  - The first load is a MISS: the Cache-Status field of each answer says so, and proxyd's log \
-             has a MISS line while webserverd's log has the request.
-  - Load it again in another window: a HIT. proxyd logs it, webserverd logs nothing.
-  - Reload with Shift held: the browser sends Cache-Control: no-cache, and the proxy asks the \
-             server again.
-  - Stop webserverd: what is fresh still comes from the cache, the rest is 502 Bad Gateway.
-  the same by command: qos-client http / (twice), or curl -I http://{authority}/
+            "
+Browser mode: open http://{authority}/ with the browser's developer tools (F12)
+on their network tab, and watch the Cache-Status field of each answer.
+  - The first load is a MISS: proxyd logs it, and webserverd logs the request.
+  - The second, in another window, is a HIT: proxyd logs it, webserverd nothing.
+  - Reload with Shift held: the browser sends Cache-Control: no-cache, and the
+    proxy asks the server again.
+  - Stop webserverd: what is fresh still comes from the cache; the rest is
+    502 Bad Gateway.
+  the same by command: curl -I http://{authority}/
 "
         )
     }

@@ -51,7 +51,7 @@ pub fn udp(out: &mut dyn Write, plan: &Plan, f: &Figures) -> io::Result<()> {
     let decided = (f.answered + f.late + f.lost) as usize;
     let loss_note = f.loss_ci_pct.map_or(String::new(), |ci| {
         format!(
-            "between {:.2} and {:.2} % with 95 % confidence; lost after {}",
+            "95 % sure: {:.2} to {:.2} %; deadline {}",
             ci.low,
             ci.high,
             compact(plan.loss_deadline())
@@ -76,26 +76,26 @@ pub fn udp(out: &mut dyn Write, plan: &Plan, f: &Figures) -> io::Result<()> {
         "jitter, mean |ΔRTT|",
         ms(f.ipdv_abs_mean),
         f.ipdv_n,
-        "consecutive packets (ipdv_abs_mean)".to_owned(),
+        "of consecutive packets".to_owned(),
     );
     add(
         "jitter, RFC 3550",
         ms(f.jitter),
         f.jitter_n,
-        "running estimate, in order of arrival".to_owned(),
+        "running estimate".to_owned(),
     );
     add(
         "throughput",
         bps(f.throughput_bps),
         f.answered as usize + f.late as usize,
-        format!("UDP payload received; {} offered", bps(f.offered_bps)),
+        format!("of payload; {} offered", bps(f.offered_bps)),
     );
     let pacing = &f.pacing_error;
     add(
         "pacing error p50",
         us(pacing.quantile(P50)),
         pacing.n(),
-        "how late the packets were sent".to_owned(),
+        "how late packets were sent".to_owned(),
     );
     let worst = format!(
         "worst {}; {} slots missed",
@@ -203,38 +203,41 @@ pub fn clients(out: &mut dyn Write, clients: &[Client]) -> io::Result<()> {
         "client",
         "HTTP",
         "cache",
-        "first byte",
-        "total",
+        "total ms",
         "answered",
-        "loss",
-        "RTT mean",
-        "RTT max",
-        "jitter",
-        "throughput",
+        "loss %",
+        "RTT ms",
+        "max ms",
+        "jitter ms",
+        "kbit/s",
     ]);
+    let plain = |duration: Option<Duration>| {
+        or_blank(duration, |duration| format!("{:.3}", millis(duration)))
+    };
+    let failed = |columns: usize| {
+        let blanks = std::iter::repeat_n(BLANK, columns - 1);
+        std::iter::once("failed").chain(blanks).map(str::to_owned)
+    };
     for client in clients {
         let mut row = vec![client.number.to_string()];
         match &client.http {
             Ok(exchange) => row.extend([
                 exchange.status.to_string(),
                 exchange.cache.word().to_owned(),
-                ms(Some(exchange.first_byte)),
-                ms(Some(exchange.total)),
+                plain(Some(exchange.total)),
             ]),
-            Err(_) => row.extend(["failed", BLANK, BLANK, BLANK].map(str::to_owned)),
+            Err(_) => row.extend(failed(3)),
         }
         match &client.udp {
             Ok(f) => row.extend([
                 format!("{}/{}", f.answered, f.sent),
-                pct(f.loss_pct),
-                ms(f.rtt.mean()),
-                ms(f.rtt.max()),
-                ms(f.ipdv_abs_mean),
-                bps(f.throughput_bps),
+                or_blank(f.loss_pct, |share| format!("{share:.2}")),
+                plain(f.rtt.mean()),
+                plain(f.rtt.max()),
+                plain(f.ipdv_abs_mean),
+                or_blank(f.throughput_bps, |rate| format!("{:.2}", rate / 1e3)),
             ]),
-            Err(_) => {
-                row.extend(["failed", BLANK, BLANK, BLANK, BLANK, BLANK].map(str::to_owned));
-            }
+            Err(_) => row.extend(failed(6)),
         }
         table.add_row(row);
     }
@@ -245,9 +248,7 @@ pub fn clients(out: &mut dyn Write, clients: &[Client]) -> io::Result<()> {
     if let Some(index) = clients::fairness(clients) {
         writeln!(
             out,
-            "  fairness of the UDP throughput (Jain): {index:.4}, where 1 is the same for all and \
-             {:.4} is all for one",
-            1.0 / clients.len() as f64
+            "  fairness of the UDP throughput (Jain): {index:.4}; 1 is the same for all"
         )?;
     }
     for (error, numbers) in errors_of(clients) {
@@ -339,10 +340,12 @@ fn or_blank<T>(value: Option<T>, show: impl FnOnce(T) -> String) -> String {
     value.map_or_else(|| BLANK.to_owned(), show)
 }
 
+fn millis(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e3
+}
+
 fn ms(duration: Option<Duration>) -> String {
-    or_blank(duration, |duration| {
-        format!("{:.3} ms", duration.as_secs_f64() * 1e3)
-    })
+    or_blank(duration, |duration| format!("{:.3} ms", millis(duration)))
 }
 
 /// For the small times that a pacing error should be.

@@ -140,8 +140,7 @@ impl Figures {
         let mut notes = Vec::new();
         if record.interrupted {
             notes.push(format!(
-                "ended early: {} of {} packets were sent, {} still in flight count as neither \
-                 answered nor lost",
+                "ended early: {} of {} packets sent, {} still in flight (neither answered nor lost)",
                 self.sent,
                 record.plan.packets(),
                 self.in_flight
@@ -185,9 +184,7 @@ impl Figures {
         }
         if self.rtt.n() < P99.min_samples() {
             notes.push(format!(
-                "{} answers: p95 is blank below {}, p99 below {}, and the RFC 3550 jitter settles \
-                 after {}; send more packets for them",
-                self.rtt.n(),
+                "p95 needs {} answers, p99 {}; the RFC 3550 jitter settles after {}",
                 P95.min_samples(),
                 P99.min_samples(),
                 SETTLED_AFTER + 1
