@@ -22,7 +22,7 @@ pub struct HeadScan {
     fields: usize,
     /// How many field lines are complete.
     field_lines: usize,
-    /// The start line was held to be right, see [`HeadScan::start_line_is_checked`].
+    /// The start line is complete and was found right. Checked once, while the head is not complete.
     start_line_is_checked: bool,
 }
 
