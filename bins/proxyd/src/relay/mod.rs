@@ -229,6 +229,8 @@ impl Relay {
             }
             self.received.clear();
             let answered = self.receive_of(&ready);
+            // All sessions with something were told, and none was cut short for want of room.
+            let emptied = ready.len() < BATCH && self.received.room() > 0;
             let (sessions, received) = (&self.sessions, &self.received);
             let (counters, target) = (&self.counters, self.target);
             let answers = answered.iter().flat_map(|(id, places)| {
@@ -253,6 +255,9 @@ impl Relay {
             });
             let sent = self.outgoing.send(&self.clients, answers).await?;
             counters.sent_to_clients(&sent);
+            if emptied {
+                return Ok(false);
+            }
         }
         Ok(true)
     }
