@@ -1,0 +1,226 @@
+//! Answers that are not the origin's own: from the store, and the proxy's refusals.
+
+use netio::http::response::{Body, Head, Response};
+use netio::http::server::Request;
+use netproto::http::cache_status::CacheStatus;
+use netproto::http::conditional::{self, Outcome, Validators};
+use netproto::http::method::Method;
+use netproto::http::range::{self, ByteRange, ContentRange, Selection};
+use netproto::http::status::StatusCode;
+use netproto::http::write::SerializeError;
+use smallvec::SmallVec;
+
+use crate::cache::policy::demands::Demands;
+use crate::cache::variant::{Variant, validators};
+use crate::config::Origin;
+use crate::fields::PSEUDONYM;
+use crate::upstream::Failure;
+
+/// The fields of a 304 (RFC 9110 §15.4.5), beside Age and Cache-Status.
+const OF_NOT_MODIFIED: [&str; 8] = [
+    "cache-control",
+    "content-location",
+    "date",
+    "etag",
+    "expires",
+    "last-modified",
+    "vary",
+    "via",
+];
+
+/// Answers `request` with a stored response: the whole, a part (RFC 9110 §14), or the word that the
+/// client's own copy still stands (RFC 9111 §4.3.2).
+pub fn from_store(
+    request: &Request<'_>,
+    demands: &Demands,
+    variant: &Variant,
+    age: u64,
+    cache_status: &[u8],
+) -> Response {
+    let is_special = demands.is_conditional || demands.wants_range;
+    let selected = if is_special && variant.head.status() == StatusCode::OK {
+        variant.with_fields(|fields| {
+            let validators = validators(fields, request.unix_seconds);
+            select(request, demands, variant, &validators)
+        })
+    } else {
+        Selected::Whole
+    };
+    let built = match selected {
+        Selected::Whole => Ok(Response::new(
+            variant.head.clone(),
+            Body::Bytes(variant.body.clone()),
+        )),
+        Selected::NotModified => not_modified(variant),
+        Selected::Part(part) => one_part(variant, part),
+        Selected::Nothing => nothing(variant),
+    };
+    built
+        .and_then(|response| response.with_field("Age", itoa::Buffer::new().format(age)))
+        .and_then(|response| response.with_field("Cache-Status", cache_status))
+        .unwrap_or_else(|error| internal(&error))
+}
+
+/// What of a stored 200 is sent.
+enum Selected {
+    Whole,
+    NotModified,
+    Part(ByteRange),
+    Nothing,
+}
+
+fn select(
+    request: &Request<'_>,
+    demands: &Demands,
+    variant: &Variant,
+    validators: &Validators<'_>,
+) -> Selected {
+    let (head, now) = (request.head, request.unix_seconds);
+    if demands.is_conditional
+        && conditional::evaluate(&head.method, &head.fields, Some(validators), now)
+            == Outcome::NotModified
+    {
+        return Selected::NotModified;
+    }
+    let range = head.fields.first("range");
+    let Some(range) =
+        range.filter(|_| conditional::range_applies(&head.method, &head.fields, validators, now))
+    else {
+        return Selected::Whole;
+    };
+    match range::select(range, variant.body.len() as u64) {
+        Selection::Parts(parts) if parts.len() == 1 => Selected::Part(parts[0]),
+        // A server may always send the whole (RFC 9110 §14.2).
+        Selection::Parts(_) | Selection::Whole => Selected::Whole,
+        Selection::Unsatisfiable => Selected::Nothing,
+    }
+}
+
+fn not_modified(variant: &Variant) -> Result<Response, SerializeError> {
+    let head = variant.head_as(StatusCode::NOT_MODIFIED, |name| {
+        OF_NOT_MODIFIED
+            .iter()
+            .any(|known| name.eq_ignore_ascii_case(known))
+    })?;
+    Ok(Response::new(head, Body::Empty))
+}
+
+fn one_part(variant: &Variant, range: ByteRange) -> Result<Response, SerializeError> {
+    let head = variant.head_as(StatusCode::PARTIAL_CONTENT, |_| true)?;
+    let bytes = range.first as usize..=range.last as usize;
+    let content_range = ContentRange::Part {
+        range,
+        complete: Some(variant.body.len() as u64),
+    };
+    Response::new(head, Body::Bytes(variant.body.slice(bytes)))
+        .with_field("Content-Range", content_range.to_string())
+}
+
+fn nothing(variant: &Variant) -> Result<Response, SerializeError> {
+    let content_range = ContentRange::Unsatisfied {
+        complete: variant.body.len() as u64,
+    };
+    let text = "none of the ranges asked for is in the content\n";
+    Response::text(StatusCode::RANGE_NOT_SATISFIABLE, text)
+        .with_field("Content-Range", content_range.to_string())
+}
+
+/// The Cache-Status of a hit: the path that must cost nothing.
+pub fn hit_status(ttl: Result<u64, u64>) -> SmallVec<[u8; 48]> {
+    let mut value = SmallVec::new();
+    value.extend_from_slice(PSEUDONYM.as_bytes());
+    value.extend_from_slice(b"; hit; ttl=");
+    let (sign, seconds): (&[u8], u64) = match ttl {
+        Ok(left) => (b"", left),
+        Err(0) => (b"", 0),
+        Err(staleness) => (b"-", staleness),
+    };
+    value.extend_from_slice(sign);
+    value.extend_from_slice(itoa::Buffer::new().format(seconds).as_bytes());
+    value
+}
+
+/// Any other Cache-Status of this proxy.
+pub fn cache_status(status: CacheStatus<'_>) -> Vec<u8> {
+    let mut value = Vec::with_capacity(64);
+    CacheStatus {
+        cache: PSEUDONYM.into(),
+        ..status
+    }
+    .write(&mut value);
+    value
+}
+
+/// What a client is told when the origin gave no answer.
+pub fn failed(origin: &Origin, failure: &Failure) -> Response {
+    let status = failure.status();
+    let text = match failure {
+        Failure::Client(_) => format!("{failure}\n"),
+        _ => format!(
+            "{status} {}: no answer from the origin {origin}: {failure}\n",
+            status.reason()
+        ),
+    };
+    let response = Response::text(status, text)
+        .with_field(
+            "Proxy-Status",
+            format!(
+                "{PSEUDONYM}; error={}; next-hop=\"{}\"",
+                failure.proxy_error(),
+                origin.authority
+            ),
+        )
+        .unwrap_or_else(|error| internal(&error));
+    match failure {
+        // Where the next request would begin is not known.
+        Failure::Client(_) => response.and_close(),
+        _ => response,
+    }
+}
+
+/// What the proxy answers itself, without asking anybody: `None` for what it passes on.
+pub fn refuse(request: &Request<'_>) -> Option<Response> {
+    let head = request.head;
+    let refusal = match head.method {
+        Method::Connect => Response::text(
+            StatusCode::NOT_IMPLEMENTED,
+            "this proxy stands before one origin and opens no tunnels\n",
+        )
+        .and_close(),
+        // RFC 9110 §9.3.8: it would show fields that are not the client's to see.
+        Method::Trace => allow(Response::text(
+            StatusCode::METHOD_NOT_ALLOWED,
+            "TRACE is not answered here\n",
+        )),
+        _ if !is_plain_http(request) => Response::text(
+            StatusCode::NOT_IMPLEMENTED,
+            "only http URLs can be asked for here\n",
+        ),
+        Method::Options if crate::fields::max_forwards(request) == Some(0) => allow(Response::new(
+            Head::build(StatusCode::OK).finish(),
+            Body::Empty,
+        )),
+        _ => return None,
+    };
+    Some(refusal)
+}
+
+fn allow(response: Response) -> Response {
+    response
+        .with_field("Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH")
+        .unwrap_or_else(|error| internal(&error))
+}
+
+fn is_plain_http(request: &Request<'_>) -> bool {
+    match request.head.target {
+        netproto::http::target::Target::Absolute { scheme, .. } => {
+            scheme.eq_ignore_ascii_case("http")
+        }
+        _ => true,
+    }
+}
+
+/// For what cannot happen: every field written here was parsed or is fixed.
+pub fn internal(error: &SerializeError) -> Response {
+    Response::text(StatusCode::INTERNAL_SERVER_ERROR, format!("{error}\n"))
+}

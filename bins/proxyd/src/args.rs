@@ -1,0 +1,179 @@
+//! The command line. Nothing else knows clap.
+
+use std::ffi::OsString;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::process::ExitCode;
+use std::time::Duration;
+
+use bytesize::ByteSize;
+use clap::Parser;
+use netio::access_log::Format;
+use netio::{usage, worker};
+
+use crate::config::{Config, Endpoint, Origin};
+
+/// Where the admin endpoint is unless it is told otherwise.
+const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8081);
+
+/// The least that the cache may be given: below this, hardly a page would fit.
+const SMALLEST_CACHE: ByteSize = ByteSize::mib(1);
+
+const EXAMPLES: &str = "\
+Examples:
+  proxyd                                      http://127.0.0.1:8080/ before http://127.0.0.1:8000/
+  proxyd --origin http://10.0.0.7:3000        another origin
+  proxyd --bind 0.0.0.0 --cache-size 2GiB     for everybody, with a larger cache
+  proxyd --log-format json | jq .             the access log as JSON
+  proxyd --check                              ask a running one if it is well
+
+Every answer says in its Cache-Status field what the cache did, and the access log (on stdout)
+in its last column: HIT, MISS, STALE, REVALIDATED or BYPASS. Every address that is bound is told
+in a line on stderr (listening tcp 127.0.0.1:8080). SIGTERM and SIGINT end it after the requests
+under way.
+
+Exit status: 0 after a stop signal, or when --check finds it well; 1 when it cannot run (a port
+is taken), or had to cut connections at the drain deadline; 2 for a bad command line.";
+
+/// A caching HTTP proxy before one origin, and a UDP relay.
+#[derive(Debug, Parser)]
+#[command(name = "proxyd", version, after_help = EXAMPLES)]
+struct Args {
+    /// The server that is asked for what the cache cannot answer; its name is resolved as it is
+    /// connected to
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8000")]
+    origin: Origin,
+
+    /// Where the UDP relay sends what its clients send
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9000")]
+    udp_target: Endpoint,
+
+    /// The address to listen on, for HTTP and the relay
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
+    bind: IpAddr,
+
+    /// The TCP port for HTTP; 0 takes any free one
+    #[arg(long, default_value_t = 8080)]
+    port: u16,
+
+    /// The UDP port of the relay; 0 takes any free one
+    #[arg(long, value_name = "PORT", default_value_t = 9090)]
+    udp_port: u16,
+
+    /// Where /metrics and /healthz are served; off for nowhere
+    #[arg(long, value_name = "ADDRESS:PORT|off", default_value = "127.0.0.1:8081", value_parser = admin)]
+    admin: Admin,
+
+    /// How many threads serve [default: one a core]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
+    workers: Option<u16>,
+
+    /// How much memory stored responses may take: 64MiB, 2GiB
+    #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = cache_size)]
+    cache_size: ByteSize,
+
+    /// The access log: human, common, combined, json or off
+    #[arg(long, value_name = "FORMAT", default_value = "human", value_parser = str::parse::<Format>)]
+    log_format: Format,
+
+    /// How long requests under way may take after a stop signal
+    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
+    drain_timeout: Duration,
+
+    /// Ask the proxy whose admin address is --admin if it is well, and exit
+    #[arg(long)]
+    check: bool,
+}
+
+/// An admin address, or none.
+#[derive(Clone, Copy, Debug)]
+struct Admin(Option<SocketAddr>);
+
+fn admin(text: &str) -> Result<Admin, String> {
+    if text == "off" {
+        return Ok(Admin(None));
+    }
+    match text.parse() {
+        Ok(address) => Ok(Admin(Some(address))),
+        Err(_) => Err(format!(
+            "expected an address and a port, such as {ADMIN}, or off"
+        )),
+    }
+}
+
+fn cache_size(text: &str) -> Result<ByteSize, String> {
+    let size: ByteSize = text
+        .parse()
+        .map_err(|_| "expected a size, such as 64MiB or 2GiB".to_owned())?;
+    if size < SMALLEST_CACHE {
+        return Err(format!("expected at least {SMALLEST_CACHE}"));
+    }
+    Ok(size)
+}
+
+/// What the command line asks for.
+#[derive(Debug)]
+pub enum Order {
+    /// Serve.
+    Serve(Config),
+    /// Ask the proxy with this admin address if it is well.
+    Check(SocketAddr),
+}
+
+/// Why there is nothing to do: help was asked for, or the command line is wrong.
+#[derive(Debug)]
+pub enum Refusal {
+    /// What clap says of it.
+    Usage(clap::Error),
+    /// A value that clap cannot judge.
+    Value(String),
+}
+
+impl Refusal {
+    /// Prints it where it belongs, and returns the exit status: 0 for help, 2 for a mistake.
+    pub fn tell(self) -> ExitCode {
+        match self {
+            Refusal::Usage(help) if !help.use_stderr() => {
+                // Nobody may be reading; then there is nothing to tell.
+                let _ = help.print();
+                return ExitCode::SUCCESS;
+            }
+            Refusal::Usage(error) => {
+                eprintln!("{}", usage::one_line("proxyd", &error.render().to_string()));
+            }
+            Refusal::Value(line) => eprintln!("proxyd: {line}"),
+        }
+        ExitCode::from(2)
+    }
+}
+
+/// Reads the command line.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Order, Refusal> {
+    let args = Args::try_parse_from(args).map_err(Refusal::Usage)?;
+    if args.check {
+        return match args.admin.0 {
+            Some(address) => Ok(Order::Check(address)),
+            None => Err(Refusal::Value(
+                "--check needs an --admin address to ask".into(),
+            )),
+        };
+    }
+    let listens = SocketAddr::new(args.bind, args.port).to_string();
+    if args.origin.authority == listens {
+        return Err(Refusal::Value(format!(
+            "the origin {} is this proxy itself; name another with --origin",
+            args.origin
+        )));
+    }
+    Ok(Order::Serve(Config {
+        origin: args.origin,
+        udp_target: args.udp_target,
+        bind: args.bind,
+        port: args.port,
+        udp_port: args.udp_port,
+        admin: args.admin.0,
+        workers: args.workers.map_or_else(worker::default_count, usize::from),
+        cache_bytes: args.cache_size.as_u64(),
+        log_format: args.log_format,
+        drain: args.drain_timeout,
+    }))
+}

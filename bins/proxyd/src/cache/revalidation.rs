@@ -1,0 +1,134 @@
+//! Asking the origin whether a stored response still stands, and what its 304 changes (RFC 9111
+//! §4.3).
+
+use netio::http::response::Head;
+use netproto::http::Status;
+use netproto::http::cache_control::ResponseDirectives;
+use netproto::http::conditional::{Comparison, EntityTag};
+use netproto::http::fields::{FieldSlots, Fields};
+use netproto::http::head::ResponseHead;
+use netproto::http::method::Method;
+use netproto::http::write::{self, SerializeError};
+
+use super::policy::demands::Demands;
+use super::policy::freshness::Journey;
+use super::policy::storing::{self, Refusal};
+use super::variant::{STORED, Variant};
+use crate::fields::{Condition, passed_on};
+
+/// Fields that a 304 does not change: they describe the body that is stored (RFC 9111 §3.2).
+/// Content-Length is never among those that are passed on.
+const OF_THE_BODY: [&str; 4] = [
+    "content-encoding",
+    "content-type",
+    "content-range",
+    // Added to what is stored already.
+    "via",
+];
+
+/// What a 304 means for the response it was asked about.
+#[derive(Debug)]
+pub enum Validation {
+    /// This is it now; whether it may be stored so.
+    Stands(Variant, Result<(), Refusal>),
+    /// The origin speaks of another response than the one that is stored.
+    OfAnother,
+}
+
+/// What to ask the origin about a stored response; `None` if it has no validator.
+pub fn condition(variant: &Variant) -> Option<Condition> {
+    let condition = variant.with_fields(|fields| Condition {
+        etag: fields.first("etag").map(<[u8]>::to_vec),
+        last_modified: fields.first("last-modified").map(<[u8]>::to_vec),
+    });
+    (condition != Condition::default()).then_some(condition)
+}
+
+/// The stored response with the fields of the 304 that confirms it.
+pub fn freshen(
+    variant: &Variant,
+    update: &ResponseHead<'_, '_>,
+    demands: &Demands,
+    journey: &Journey,
+) -> Validation {
+    let merged = variant.with_fields(|stored| {
+        if is_of_another(stored, &update.fields) {
+            return Ok(None);
+        }
+        merge(variant, stored, &update.fields).map(Some)
+    });
+    let Ok(Some(bytes)) = merged else {
+        return Validation::OfAnother;
+    };
+    let mut slots = FieldSlots::new();
+    let Ok(Status::Complete(head)) = ResponseHead::parse(&bytes, &mut slots, &STORED, &Method::Get)
+    else {
+        return Validation::OfAnother;
+    };
+    // What is stored was asked for with GET, whatever asked for its confirmation.
+    let demands = Demands {
+        is_get: true,
+        ..*demands
+    };
+    let verdict = storing::judge(&demands, head.status, &head.fields, journey);
+    let validity = verdict.unwrap_or(variant.validity);
+    match built(&head) {
+        Ok(head) => {
+            let updated = Variant {
+                head,
+                body: variant.body.clone(),
+                validity,
+                selecting: variant.selecting.clone(),
+            };
+            Validation::Stands(updated, verdict.map(drop))
+        }
+        Err(_) => Validation::OfAnother,
+    }
+}
+
+/// RFC 9111 §4.3.4: both have an entity tag, and not the same.
+fn is_of_another(stored: &Fields<'_, '_>, update: &Fields<'_, '_>) -> bool {
+    match (
+        stored.first("etag").and_then(EntityTag::parse),
+        update.first("etag").and_then(EntityTag::parse),
+    ) {
+        (Some(stored), Some(update)) => !stored.matches(&update, Comparison::Weak),
+        _ => false,
+    }
+}
+
+/// RFC 9111 §3.2: the fields of the 304 take the place of those of the same name.
+fn merge(
+    variant: &Variant,
+    stored: &Fields<'_, '_>,
+    update: &Fields<'_, '_>,
+) -> Result<Vec<u8>, SerializeError> {
+    let changes = |name: &str| {
+        !OF_THE_BODY
+            .iter()
+            .any(|fixed| name.eq_ignore_ascii_case(fixed))
+    };
+    let mut out = Vec::with_capacity(variant.head.len() + 256);
+    write::status_line(&mut out, variant.head.status());
+    for (name, value) in stored.iter() {
+        if !changes(name) || update.first(name).is_none() {
+            write::field(&mut out, name, value)?;
+        }
+    }
+    for (name, value) in passed_on(update).filter(|(name, _)| changes(name)) {
+        write::field(&mut out, name, value)?;
+    }
+    write::end_of_head(&mut out);
+    Ok(out)
+}
+
+fn built(head: &ResponseHead<'_, '_>) -> Result<Head, SerializeError> {
+    let directives = ResponseDirectives::parse(head.fields.all("cache-control"));
+    let mut built = Head::build(head.status);
+    for (name, value) in head.fields.iter() {
+        if !name.eq_ignore_ascii_case("age") && !storing::is_withheld(&directives, name) {
+            built = built.field(name, value)?;
+        }
+    }
+    Ok(built.finish())
+}

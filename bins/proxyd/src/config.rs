@@ -1,0 +1,127 @@
+//! What the proxy was told, checked.
+
+use std::fmt;
+use std::net::{IpAddr, SocketAddr};
+use std::str::FromStr;
+use std::time::Duration;
+
+use netio::access_log::Format;
+use netproto::http::target::Authority;
+
+/// One validated configuration.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// Where requests go that the cache cannot answer.
+    pub origin: Origin,
+    /// Where datagrams go.
+    pub udp_target: Endpoint,
+    /// The address of every listener but the admin endpoint's.
+    pub bind: IpAddr,
+    /// The HTTP port; 0 for any free one.
+    pub port: u16,
+    /// The relay's port; 0 for any free one.
+    pub udp_port: u16,
+    /// Where /metrics and /healthz are, if anywhere.
+    pub admin: Option<SocketAddr>,
+    /// How many threads serve.
+    pub workers: usize,
+    /// How many bytes the cache may hold.
+    pub cache_bytes: u64,
+    /// How the access log on stdout looks.
+    pub log_format: Format,
+    /// How long what is under way may take once the stop signal has come.
+    pub drain: Duration,
+}
+
+/// An HTTP server that is asked on behalf of clients.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    /// `host:port`, the host a name or an address.
+    pub authority: String,
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "http://{}", self.authority)
+    }
+}
+
+impl FromStr for Origin {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Origin, String> {
+        /// RFC 9110 §4.2.1.
+        const HTTP_PORT: u16 = 80;
+        let cure = "expected http://HOST:PORT, such as http://127.0.0.1:8000";
+        let Some((scheme, rest)) = text.split_once("://") else {
+            return Err(cure.to_owned());
+        };
+        if !scheme.eq_ignore_ascii_case("http") {
+            return Err(format!("origins are asked over plain HTTP: {cure}"));
+        }
+        let authority = rest.strip_suffix('/').unwrap_or(rest);
+        if authority.contains(['/', '?', '#']) {
+            return Err(format!("an origin has no path of its own: {cure}"));
+        }
+        let Some(Authority { host, port }) = Authority::parse(authority) else {
+            return Err(cure.to_owned());
+        };
+        let port = port.unwrap_or(HTTP_PORT);
+        if port == 0 {
+            return Err(format!("no server has port 0: {cure}"));
+        }
+        Ok(Origin {
+            authority: format!("{host}:{port}"),
+        })
+    }
+}
+
+/// A UDP endpoint: `host:port`, the host a name or an address.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Endpoint(pub String);
+
+impl fmt::Display for Endpoint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl FromStr for Endpoint {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Endpoint, String> {
+        match Authority::parse(text) {
+            Some(Authority {
+                port: Some(1..), ..
+            }) => Ok(Endpoint(text.to_owned())),
+            _ => Err("expected HOST:PORT, such as 127.0.0.1:9000".to_owned()),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_origin_is_plain_http_with_a_host_and_no_path() {
+        let cases = [
+            ("http://127.0.0.1:8000", Some("127.0.0.1:8000")),
+            ("http://webserverd:8000/", Some("webserverd:8000")),
+            ("HTTP://example.com", Some("example.com:80")),
+            ("http://[::1]:8000", Some("[::1]:8000")),
+            ("127.0.0.1:8000", None),
+            ("https://example.com", None),
+            ("http://example.com/site", None),
+            ("http://user@example.com", None),
+            ("http://:8000", None),
+            ("http://example.com:0", None),
+            ("http://example.com:70000", None),
+        ];
+        for (text, authority) in cases {
+            let origin: Result<Origin, _> = text.parse();
+            let found = origin.as_ref().map(|origin| origin.authority.as_str()).ok();
+            assert_eq!(found, authority, "{text}");
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! Which fields are passed on, which are not, and which the proxy writes itself (RFC 9110 §7.6).
+
+use std::fmt::Write as _;
+
+use netio::http::response::Head;
+use netio::http::server::Request;
+use netproto::http::body::BodyFraming;
+use netproto::http::date;
+use netproto::http::fields::Fields;
+use netproto::http::head::ResponseHead;
+use netproto::http::method::Method;
+use netproto::http::target::Target;
+use netproto::http::version::Version;
+use netproto::http::write::{self, SerializeError};
+
+/// The name of this proxy in Via, Cache-Status and Proxy-Status.
+pub const PSEUDONYM: &str = "proxyd";
+
+/// Fields that concern one connection only, whether Connection lists them or not.
+const HOP_BY_HOP: [&str; 11] = [
+    "connection",
+    "keep-alive",
+    "proxy-connection",
+    "proxy-authenticate",
+    "proxy-authorization",
+    "te",
+    "trailer",
+    "transfer-encoding",
+    "upgrade",
+    "http2-settings",
+    // Belongs to the framing, which is written anew.
+    "content-length",
+];
+
+/// Request fields that the proxy writes itself, or has answered (Expect). What a client sends in
+/// them is not believed.
+const REWRITTEN: [&str; 8] = [
+    "host",
+    "expect",
+    "via",
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-proto",
+    "max-forwards",
+];
+
+/// What makes a request conditional or partial (RFC 9110 §13.1, §14.2).
+const CONDITIONS: [&str; 4] = ["if-none-match", "if-modified-since", "if-range", "range"];
+
+/// The validators of a stored response, to ask the origin whether it still stands.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Condition {
+    /// For If-None-Match.
+    pub etag: Option<Vec<u8>>,
+    /// For If-Modified-Since.
+    pub last_modified: Option<Vec<u8>>,
+}
+
+/// Renders the head of the request that goes to the origin. `condition` takes the place of the
+/// client's own conditions and ranges.
+pub fn render_request(
+    request: &Request<'_>,
+    host: &str,
+    condition: Option<&Condition>,
+) -> Result<Vec<u8>, SerializeError> {
+    let head = request.head;
+    let mut out = Vec::with_capacity(head.len + 256);
+    request_line(&mut out, &head.method, &head.target)?;
+    write::field(&mut out, "Host", host.as_bytes())?;
+    for (name, value) in passed_on(&head.fields) {
+        let is_replaced = condition.is_some() && is_one_of(&CONDITIONS, name);
+        if !is_one_of(&REWRITTEN, name) && !is_replaced {
+            write::field(&mut out, name, value)?;
+        }
+    }
+    if let Some(condition) = condition {
+        for (name, value) in [
+            ("If-None-Match", &condition.etag),
+            ("If-Modified-Since", &condition.last_modified),
+        ] {
+            if let Some(value) = value {
+                write::field(&mut out, name, value)?;
+            }
+        }
+    }
+    if let Some(hops) = max_forwards(request).and_then(|hops| hops.checked_sub(1)) {
+        write::field_number(&mut out, "Max-Forwards", hops)?;
+    }
+    match head.framing {
+        BodyFraming::Length(length) => write::field_number(&mut out, "Content-Length", length)?,
+        BodyFraming::Chunked => write::field(&mut out, "Transfer-Encoding", b"chunked")?,
+        BodyFraming::None | BodyFraming::UntilClose => {}
+    }
+    via(&mut out, &head.fields, head.version)?;
+    forwarded(&mut out, request)?;
+    write::end_of_head(&mut out);
+    Ok(out)
+}
+
+/// The Max-Forwards of an OPTIONS request, if it has a valid one (RFC 9110 §7.6.2).
+pub fn max_forwards(request: &Request<'_>) -> Option<u64> {
+    let head = request.head;
+    if head.method != Method::Options {
+        return None;
+    }
+    str::from_utf8(head.fields.first("max-forwards")?)
+        .ok()?
+        .parse()
+        .ok()
+}
+
+/// The head of an answer, as far as it is for every client: without Age, with Via, and with a Date.
+/// `leave_out` names further fields that are not passed on.
+pub fn response_head(
+    head: &ResponseHead<'_, '_>,
+    unix_seconds: u64,
+    leave_out: impl Fn(&str) -> bool,
+) -> Result<Head, SerializeError> {
+    let mut built = Head::build(head.status);
+    for (name, value) in passed_on(&head.fields) {
+        if !name.eq_ignore_ascii_case("age") && !leave_out(name) {
+            built = built.field(name, value)?;
+        }
+    }
+    if head.fields.first("date").is_none() {
+        built = built.field("Date", date::write(unix_seconds))?;
+    }
+    let received = protocol(head.version);
+    Ok(built
+        .field("Via", format!("{received} {PSEUDONYM}"))?
+        .finish())
+}
+
+/// The fields that are not for one connection only.
+pub fn passed_on<'h, 'b>(
+    fields: &Fields<'h, 'b>,
+) -> impl Iterator<Item = (&'b str, &'b [u8])> + use<'h, 'b> {
+    let fields = *fields;
+    let has_connection = fields.first("connection").is_some();
+    fields.iter().filter(move |(name, _)| {
+        let is_listed = has_connection && fields.has_member("connection", name);
+        !is_listed && !is_one_of(&HOP_BY_HOP, name)
+    })
+}
+
+fn is_one_of(names: &[&str], name: &str) -> bool {
+    names.iter().any(|known| known.eq_ignore_ascii_case(name))
+}
+
+fn request_line(
+    out: &mut Vec<u8>,
+    method: &Method<'_>,
+    target: &Target<'_>,
+) -> Result<(), SerializeError> {
+    match (target.path(), target.query()) {
+        (Some(path), None) => write::request_line(out, method, path),
+        (Some(path), Some(query)) => write::request_line(out, method, &format!("{path}?{query}")),
+        (None, _) => write::request_line(out, method, "*"),
+    }
+}
+
+/// RFC 9110 §7.6.3. What came before stands before it, in one line.
+fn via(out: &mut Vec<u8>, fields: &Fields<'_, '_>, version: Version) -> Result<(), SerializeError> {
+    let mut value = Vec::new();
+    for member in fields.members("via") {
+        value.extend_from_slice(member);
+        value.extend_from_slice(b", ");
+    }
+    value.extend_from_slice(protocol(version).as_bytes());
+    value.push(b' ');
+    value.extend_from_slice(PSEUDONYM.as_bytes());
+    write::field(out, "Via", &value)
+}
+
+/// `received-protocol` without the name that HTTP may leave out.
+fn protocol(version: Version) -> &'static str {
+    match version {
+        Version::Http10 => "1.0",
+        Version::Http11 => "1.1",
+    }
+}
+
+/// RFC 7239, and the older fields that most programs still read.
+fn forwarded(out: &mut Vec<u8>, request: &Request<'_>) -> Result<(), SerializeError> {
+    let client = request.client.ip();
+    let host = request.head.host;
+    let mut value = if client.is_ipv6() {
+        format!("for=\"[{client}]\"")
+    } else {
+        format!("for={client}")
+    };
+    if !host.is_empty() {
+        // An authority holds neither a quote nor a backslash. Writing to a String cannot fail.
+        let _ = write!(value, ";host=\"{host}\"");
+        write::field(out, "X-Forwarded-Host", host.as_bytes())?;
+    }
+    value.push_str(";proto=http");
+    write::field(out, "Forwarded", value.as_bytes())?;
+    write::field(out, "X-Forwarded-For", client.to_string().as_bytes())?;
+    write::field(out, "X-Forwarded-Proto", b"http")
+}
