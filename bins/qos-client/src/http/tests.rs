@@ -1,5 +1,7 @@
+use super::answer::{PREVIEW_BYTES, PREVIEW_CHARS, preview};
 use super::*;
 use crate::target::Service;
+use std::io::{Read as _, Write as _};
 use std::net::TcpListener;
 use std::thread;
 
