@@ -242,8 +242,10 @@ fn host(text: &str) -> Result<String, String> {
 }
 
 fn duration(text: &str) -> Result<Duration, String> {
-    if let Ok(milliseconds) = text.parse() {
-        return Ok(Duration::from_millis(milliseconds));
+    if let Ok(milliseconds) = text.parse::<f64>()
+        && let Ok(duration) = Duration::try_from_secs_f64(milliseconds / 1e3)
+    {
+        return Ok(duration);
     }
     humantime::parse_duration(text)
         .map_err(|_| "write it like 100ms or 2s; a bare number is milliseconds".to_owned())
@@ -291,6 +293,22 @@ mod tests {
             let config = parse(&action.command(&target)).unwrap();
             assert_eq!(config.action, action);
             assert_eq!(config.target, target);
+        }
+    }
+
+    #[test]
+    fn a_duration_has_a_unit_or_is_in_milliseconds() {
+        for (text, expected) in [
+            ("100ms", Some(Duration::from_millis(100))),
+            ("1s500ms", Some(Duration::from_millis(1500))),
+            ("20", Some(Duration::from_millis(20))),
+            ("0.5", Some(Duration::from_micros(500))),
+            ("-1", None),
+            ("inf", None),
+            ("1e400", None),
+            ("", None),
+        ] {
+            assert_eq!(duration(text).ok(), expected, "{text:?}");
         }
     }
 

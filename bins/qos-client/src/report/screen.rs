@@ -98,7 +98,7 @@ pub fn udp(out: &mut dyn Write, plan: &Plan, f: &Figures) -> io::Result<()> {
         "how late packets were sent".to_owned(),
     );
     let worst = format!(
-        "worst {}; {} slots missed",
+        "worst {}; slots missed: {}",
         us(pacing.max()),
         f.missed_slots
     );
