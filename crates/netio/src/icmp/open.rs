@@ -5,12 +5,15 @@ use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 
 use netproto::icmp::Version;
-use socket2::{Domain, Protocol, Socket, Type};
+use socket2::{Domain, Protocol, SockFilter, Socket, Type};
 
 use super::{Endpoint, options};
 
 /// Room for the answers to a burst of probes; the kernel may grant less.
 const RECEIVE_BUFFER_LEN: usize = 1 << 20;
+
+/// `BPF_RET | BPF_K`: accept as many octets of the packet as the constant says.
+const BPF_RETURN_CONSTANT: u16 = 0x06;
 
 /// Which kind of socket an [`Endpoint`] is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -133,6 +136,11 @@ pub fn udp_raw(
     identifier: u16,
 ) -> Result<Endpoint, OpenError> {
     let socket = open(version, Type::RAW, Protocol::UDP)?;
+    // A raw socket hears all UDP that comes to this host; this one only sends.
+    let hear_nothing = [SockFilter::new(BPF_RETURN_CONSTANT, 0, 0, 0)];
+    socket
+        .attach_filter(&hear_nothing)
+        .map_err(|error| OpenError::Call("filter UDP", error))?;
     bind(&socket, version, binding, 0)?;
     endpoint(socket, version, SocketKind::UdpRaw, identifier)
 }
