@@ -4,10 +4,22 @@
 //! and silence, `nft`; [`unavailable`] says what is missing, so that a test can say by name that
 //! it was left out.
 
+use std::fs::File;
+use std::io::ErrorKind;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, UdpSocket};
+use std::os::fd::AsFd;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, ensure};
+use anyhow::{Context, Result, bail, ensure};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+
+/// How long a new network may take until its ends reach each other.
+const READY_DEADLINE: Duration = Duration::from_secs(10);
+const ASK_AGAIN_AFTER: Duration = Duration::from_millis(20);
+/// Where nobody listens, so that the server refuses.
+const CLOSED_PORT: u16 = 9;
 
 /// Numbers the networks of this process, so that tests may run beside each other.
 static NETWORKS: AtomicU32 = AtomicU32::new(0);
@@ -46,9 +58,10 @@ impl Chain {
             namespaces: names.collect(),
         };
         let links = routers + 1;
-        for name in &chain.namespaces {
+        for (node, name) in chain.namespaces.iter().enumerate() {
             ip(&["netns", "add", name])?;
             ip(&["-n", name, "link", "set", "lo", "up"])?;
+            chain.prepare(node)?;
         }
         for link in 0..links {
             chain.connect(link)?;
@@ -56,7 +69,42 @@ impl Chain {
         for node in 0..chain.namespaces.len() {
             chain.route(node, links)?;
         }
+        for server in [chain.server_v4(), chain.server_v6()] {
+            chain.await_answer(&server)?;
+        }
         Ok(chain)
+    }
+
+    /// Waits until the client can reach `server`. Neighbour discovery over a new link may take a
+    /// second, which is no part of what a test measures.
+    fn await_answer(&self, server: &str) -> Result<()> {
+        let server: IpAddr = server.parse()?;
+        let namespace = File::open(format!("/var/run/netns/{}", self.namespaces[0]))?;
+        let asking = move || -> Result<()> {
+            // This thread ends in the namespace; the others of the process stay where they are.
+            move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network))?;
+            let socket = match server {
+                IpAddr::V4(_) => UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?,
+                IpAddr::V6(_) => UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0))?,
+            };
+            socket.set_read_timeout(Some(ASK_AGAIN_AFTER))?;
+            socket.connect((server, CLOSED_PORT))?;
+            let end = Instant::now() + READY_DEADLINE;
+            while Instant::now() < end {
+                // A refusal is an answer: the way there and back is open.
+                let refused = |error: std::io::Error| error.kind() == ErrorKind::ConnectionRefused;
+                if socket.send(b"?").is_err_and(refused)
+                    || socket.recv(&mut [0]).is_err_and(refused)
+                {
+                    return Ok(());
+                }
+            }
+            bail!("{server} did not answer within {READY_DEADLINE:?}")
+        };
+        match std::thread::spawn(asking).join() {
+            Ok(answered) => answered,
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
     }
 
     /// Joins node `link` and the next.
@@ -70,25 +118,26 @@ impl Chain {
             let v4 = format!("10.0.{link}.{host}/24");
             let v6 = format!("fd00:0:0:{link}::{host}/64");
             ip(&["-n", name, "address", "add", &v4, "dev", device])?;
-            // Without duplicate address detection the address can be used at once.
             ip(&["-n", name, "address", "add", &v6, "dev", device, "nodad"])?;
             ip(&["-n", name, "link", "set", device, "up"])?;
         }
         Ok(())
     }
 
-    /// Gives a node its routes, and has it forward and answer without a rate limit.
+    /// Has a node forward, answer without a rate limit, and use IPv6 addresses at once: duplicate
+    /// address detection would hold link-local ones, and with them neighbour discovery, for a
+    /// second.
+    fn prepare(&self, node: usize) -> Result<()> {
+        let settings = "cd /proc/sys/net && \
+            echo 1 >ipv4/ip_forward && echo 1 >ipv6/conf/all/forwarding && \
+            echo 0 >ipv4/icmp_ratelimit && echo 0 >ipv6/icmp/ratelimit && \
+            echo 0 >ipv6/conf/all/accept_dad && echo 0 >ipv6/conf/default/accept_dad";
+        self.run(node, "sh", &["-c", settings]).map(|_| ())
+    }
+
+    /// Gives a node its routes.
     fn route(&self, node: usize, links: usize) -> Result<()> {
         let name = &self.namespaces[node];
-        self.run(
-            node,
-            "sh",
-            &[
-                "-c",
-                "cd /proc/sys/net && echo 1 >ipv4/ip_forward && echo 1 >ipv6/conf/all/forwarding \
-                 && echo 0 >ipv4/icmp_ratelimit && echo 0 >ipv6/icmp/ratelimit",
-            ],
-        )?;
         for link in 0..links {
             let v4 = format!("10.0.{link}.0/24");
             let v6 = format!("fd00:0:0:{link}::/64");
@@ -150,7 +199,8 @@ impl Chain {
     /// Gives a node an nft rule of any kind at one of nft's hooks.
     pub fn filter(&self, node: usize, hook: &str, rule: &str) -> Result<()> {
         let rules = format!(
-            "table inet wirelab {{ chain {hook} {{ type filter hook {hook} priority 0; {rule}; }} }}"
+            "table inet wirelab {{\nchain {hook} {{\n\
+             type filter hook {hook} priority 0\n{rule}\n}}\n}}\n"
         );
         self.run(node, "nft", &[&rules]).map(|_| ())
     }
