@@ -11,7 +11,7 @@ use crate::report::row::Row;
 use crate::report::{csv_file, json, screen};
 use crate::target::{Service, Target, Unreachable};
 use crate::udp::figures::Figures;
-use crate::udp::{Pace, Progress, Run};
+use crate::udp::{Pace, Progress, Run, Test};
 use crate::{clients, http, udp};
 
 /// What a finished test says to a script.
@@ -109,7 +109,14 @@ impl Bench<'_> {
         };
         let record = {
             let _during = self.interrupt.during_test();
-            udp::measure(&endpoint, plan, run, Pace::Exact, self.interrupt, &mut tell)?
+            let test = Test {
+                endpoint: &endpoint,
+                plan,
+                run,
+                pace: Pace::Exact,
+                interrupt: self.interrupt,
+            };
+            test.measure(&mut tell)?
         };
         let figures = Figures::of(&record);
         let mut row = Row::new(at, run, 1, &endpoint.to_string());

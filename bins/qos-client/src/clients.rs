@@ -11,7 +11,7 @@ use crate::http::{self, Exchange};
 use crate::interrupt::Interrupt;
 use crate::target::{Service, Target, Unreachable};
 use crate::udp::figures::Figures;
-use crate::udp::{self, Pace, Progress, Run};
+use crate::udp::{self, Pace, Progress, Run, Test};
 
 /// The most clients: each has three threads and two sockets.
 pub const MAX_CLIENTS: u32 = 1000;
@@ -116,8 +116,14 @@ pub fn run(
                         }
                     };
                     gate.passed().then(|| {
-                        udp::measure(udp, &plan.udp, run, pace, interrupt, &mut tell)
-                            .map(|record| Figures::of(&record))
+                        let test = Test {
+                            endpoint: udp,
+                            plan: &plan.udp,
+                            run,
+                            pace,
+                            interrupt,
+                        };
+                        test.measure(&mut tell).map(|record| Figures::of(&record))
                     })
                 });
             match (asks, probes) {

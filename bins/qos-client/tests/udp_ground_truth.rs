@@ -17,7 +17,7 @@ use echo::{Copy, Echo, after_ms};
 use qos_client::interrupt::Interrupt;
 use qos_client::target::{Endpoint, Service, Unreachable};
 use qos_client::udp::figures::Figures;
-use qos_client::udp::{Pace, Plan, Record, Run, measure};
+use qos_client::udp::{Pace, Plan, Record, Run, Test};
 
 /// How much later than ordered a figure may be on a busy machine.
 const SLACK: Duration = Duration::from_millis(12);
@@ -41,18 +41,19 @@ fn to(address: SocketAddr) -> Endpoint {
 }
 
 fn test(address: SocketAddr, plan: &Plan) -> Result<Record, Unreachable> {
-    let interrupt = Interrupt::manual();
-    let endpoint = to(address);
-    measure(
-        &endpoint,
-        plan,
-        Run::new(),
-        Pace::Exact,
-        &interrupt,
-        &mut |_| {},
-    )
+    run(address, plan, &Interrupt::manual())
 }
 
+fn run(address: SocketAddr, plan: &Plan, interrupt: &Interrupt) -> Result<Record, Unreachable> {
+    let test = Test {
+        endpoint: &to(address),
+        plan,
+        run: Run::new(),
+        pace: Pace::Exact,
+        interrupt,
+    };
+    test.measure(&mut |_| {})
+}
 fn figures(echo: &Echo, plan: &Plan) -> Figures {
     Figures::of(&test(echo.address, plan).unwrap())
 }
@@ -256,15 +257,7 @@ fn ending_a_test_early_keeps_what_was_measured() {
             std::thread::sleep(ms(300));
             interrupt.ask();
         });
-        let endpoint = to(echo.address);
-        measure(
-            &endpoint,
-            &plan,
-            Run::new(),
-            Pace::Exact,
-            &interrupt,
-            &mut |_| {},
-        )
+        run(echo.address, &plan, &interrupt)
     });
     assert!(begun.elapsed() < Duration::from_secs(5));
     let figures = Figures::of(&record.unwrap());

@@ -80,29 +80,19 @@ struct Shared {
     answered: AtomicBool,
 }
 
-/// Runs one test and waits for its end: until every probe was answered, or until the loss
-/// deadline of the last one.
-///
-/// Names with several addresses are tried in turn while nothing listens. Answers only with a
-/// record that holds at least one reply.
-pub fn measure(
-    endpoint: &Endpoint,
-    plan: &Plan,
-    run: Run,
-    pace: Pace,
-    interrupt: &Interrupt,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<Record, Unreachable> {
-    let mut outcome = Err(Unreachable::Refused {
-        endpoint: endpoint.clone(),
-    });
-    for address in endpoint.resolve()? {
-        outcome = measure_address(endpoint, address, plan, run, pace, interrupt, progress);
-        if !matches!(outcome, Err(Unreachable::Refused { .. })) {
-            break;
-        }
-    }
-    outcome
+/// A test to run: how, by whom and against whom.
+#[derive(Debug, Clone, Copy)]
+pub struct Test<'a> {
+    /// Where the probes go.
+    pub endpoint: &'a Endpoint,
+    /// What is sent.
+    pub plan: &'a Plan,
+    /// What it is recognised by.
+    pub run: Run,
+    /// How exactly the schedule is kept.
+    pub pace: Pace,
+    /// Ends it early.
+    pub interrupt: &'a Interrupt,
 }
 
 /// How the sender waits for its deadlines.
@@ -114,95 +104,112 @@ pub enum Pace {
     Shared,
 }
 
-fn measure_address(
-    endpoint: &Endpoint,
-    address: SocketAddr,
-    plan: &Plan,
-    run: Run,
-    pace: Pace,
-    interrupt: &Interrupt,
-    progress: &mut dyn FnMut(Progress),
-) -> Result<Record, Unreachable> {
-    let io_error = |step| {
-        move |source: io::Error| match source.kind() {
-            io::ErrorKind::ConnectionRefused => Unreachable::Refused {
-                endpoint: endpoint.clone(),
-            },
-            _ => Unreachable::Io {
-                endpoint: endpoint.clone(),
-                step,
-                source,
-            },
+impl Test<'_> {
+    /// Runs it and waits for its end: until every probe was answered, or until the loss deadline
+    /// of the last one.
+    ///
+    /// A name with several addresses is tried in turn while nothing listens. Answers only with a
+    /// record that holds at least one reply.
+    pub fn measure(&self, progress: &mut dyn FnMut(Progress)) -> Result<Record, Unreachable> {
+        let mut outcome = Err(Unreachable::Refused {
+            endpoint: self.endpoint.clone(),
+        });
+        for address in self.endpoint.resolve()? {
+            outcome = self.measure_address(address, progress);
+            if !matches!(outcome, Err(Unreachable::Refused { .. })) {
+                break;
+            }
         }
-    };
-    let socket = open(address).map_err(io_error("open a socket for"))?;
-    let nonce = rand::rng().random();
-    let shared = Shared {
-        sent_at: (0..plan.packets()).map(|_| AtomicU64::new(0)).collect(),
-        sent: AtomicU32::new(0),
-        sending_done: AtomicBool::new(false),
-        stop: AtomicBool::new(false),
-        answered: AtomicBool::new(false),
-    };
-    let (sending, receiving) = thread::scope(|scope| {
-        let sender = thread::Builder::new()
-            .name("probe-sender".to_owned())
-            .stack_size(SENDER_STACK)
-            .spawn_scoped(scope, || {
-                let sending = send::send_all(&socket, plan, run, nonce, pace, &shared);
-                shared.sending_done.store(true, Ordering::Release);
-                sending
-            })?;
-        let receiving =
-            receive::receive_all(&socket, plan, run, nonce, &shared, interrupt, progress);
-        shared.stop.store(true, Ordering::Relaxed);
-        let sending = sender
-            .join()
-            .map_err(|_| io::Error::other("the sending thread panicked"))?;
-        Ok((sending, receiving))
-    })
-    .map_err(io_error("start a sender for"))?;
-    if let Some(error) = sending.error.or(receiving.error) {
-        return Err(io_error("send to")(error));
+        outcome
     }
-    let sent_at = shared
-        .sent_at
-        .into_iter()
-        .map(|nanos| match nanos.into_inner() {
-            0 => None,
-            nanos => Some(Duration::from_nanos(nanos)),
+
+    fn measure_address(
+        &self,
+        address: SocketAddr,
+        progress: &mut dyn FnMut(Progress),
+    ) -> Result<Record, Unreachable> {
+        let socket = open(address).map_err(self.io_error("open a socket for"))?;
+        let nonce = rand::rng().random();
+        let shared = Shared {
+            sent_at: (0..self.plan.packets())
+                .map(|_| AtomicU64::new(0))
+                .collect(),
+            sent: AtomicU32::new(0),
+            sending_done: AtomicBool::new(false),
+            stop: AtomicBool::new(false),
+            answered: AtomicBool::new(false),
+        };
+        let (sending, receiving) = thread::scope(|scope| {
+            let sender = thread::Builder::new()
+                .name("probe-sender".to_owned())
+                .stack_size(SENDER_STACK)
+                .spawn_scoped(scope, || {
+                    let sending = send::send_all(self, &socket, nonce, &shared);
+                    shared.sending_done.store(true, Ordering::Release);
+                    sending
+                })?;
+            let receiving = receive::receive_all(self, &socket, nonce, &shared, progress);
+            shared.stop.store(true, Ordering::Relaxed);
+            let sending = sender
+                .join()
+                .map_err(|_| io::Error::other("the sending thread panicked"))?;
+            Ok((sending, receiving))
         })
-        .collect();
-    let record = Record {
-        address,
-        plan: *plan,
-        run,
-        sent_at,
-        arrivals: receiving.arrivals,
-        duplicates: receiving.duplicates,
-        reordered: receiving.reordered,
-        corrupt: receiving.corrupt,
-        strays: receiving.strays,
-        refusals: sending.refusals + receiving.refusals,
-        local_drops: sending.local_drops,
-        pacing_errors: sending.pacing_errors,
-        missed_slots: sending.missed_slots,
-        interrupted: receiving.interrupted,
-        ended_at: receiving.ended_at,
-    };
-    if record.arrivals.is_empty() {
-        let endpoint = endpoint.clone();
-        return Err(if record.interrupted {
+        .map_err(self.io_error("start a sender for"))?;
+        if let Some(error) = sending.error.or(receiving.error) {
+            return Err(self.io_error("send to")(error));
+        }
+        let record = Record {
+            address,
+            plan: *self.plan,
+            run: self.run,
+            sent_at: shared.sent_at.into_iter().map(when_sent).collect(),
+            arrivals: receiving.arrivals,
+            duplicates: receiving.duplicates,
+            reordered: receiving.reordered,
+            corrupt: receiving.corrupt,
+            strays: receiving.strays,
+            refusals: sending.refusals + receiving.refusals,
+            local_drops: sending.local_drops,
+            pacing_errors: sending.pacing_errors,
+            missed_slots: sending.missed_slots,
+            interrupted: receiving.interrupted,
+            ended_at: receiving.ended_at,
+        };
+        if !record.arrivals.is_empty() {
+            return Ok(record);
+        }
+        let endpoint = self.endpoint.clone();
+        Err(if record.interrupted {
             Unreachable::Interrupted { endpoint }
         } else {
             Unreachable::Silent {
                 endpoint,
                 sent: record.sent(),
-                waited: plan.loss_deadline(),
+                waited: self.plan.loss_deadline(),
             }
-        });
+        })
     }
-    Ok(record)
+
+    fn io_error(&self, step: &'static str) -> impl FnOnce(io::Error) -> Unreachable {
+        let endpoint = self.endpoint.clone();
+        move |source| match source.kind() {
+            io::ErrorKind::ConnectionRefused => Unreachable::Refused { endpoint },
+            _ => Unreachable::Io {
+                endpoint,
+                step,
+                source,
+            },
+        }
+    }
+}
+
+/// A slot of [`Shared::sent_at`] as a time.
+fn when_sent(slot: AtomicU64) -> Option<Duration> {
+    match slot.into_inner() {
+        0 => None,
+        nanos => Some(Duration::from_nanos(nanos)),
+    }
 }
 
 fn open(address: SocketAddr) -> io::Result<UdpSocket> {

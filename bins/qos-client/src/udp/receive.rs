@@ -9,9 +9,8 @@ use netproto::probe::{MAX_LEN, Probe, ProbeError};
 use netstats::arrival::{Arrival, Arrivals};
 
 use super::record::Answer;
-use super::{Plan, Progress, Run, Shared};
+use super::{Plan, Progress, Shared, Test};
 use crate::clock;
-use crate::interrupt::Interrupt;
 
 /// The longest wait between two looks at the clock and the stop flag.
 const TICK: Duration = Duration::from_millis(100);
@@ -48,28 +47,24 @@ pub(super) struct Receiving {
 /// Receives until every probe is answered, or the loss deadline of the last has passed, or the
 /// user asks to end.
 pub(super) fn receive_all(
+    test: &Test<'_>,
     socket: &UdpSocket,
-    plan: &Plan,
-    run: Run,
     nonce: u64,
     shared: &Shared,
-    interrupt: &Interrupt,
     progress: &mut dyn FnMut(Progress),
 ) -> Receiving {
     let mut receiving = Receiving::default();
-    let mut arrivals = Arrivals::new(plan.packets());
-    let mut buffer = vec![0; MAX_LEN + 1];
-    let mut longest_rtt = Duration::ZERO;
-    let mut tell_at = clock::now() + PROGRESS_EVERY;
-    // Once set, the time from which there is nothing left to wait for.
+    let mut arrivals = Arrivals::new(test.plan.packets());
     let mut patience = Patience::default();
+    let mut buffer = vec![0; MAX_LEN + 1];
+    let mut tell_at = clock::now() + PROGRESS_EVERY;
     loop {
         let now = clock::now();
-        if interrupt.asked() {
+        if test.interrupt.asked() {
             receiving.interrupted = true;
             break;
         }
-        let wait = patience.left(now, plan, shared, arrivals.received(), longest_rtt);
+        let wait = patience.left(now, test.plan, shared, arrivals.received());
         if wait.is_zero() {
             break;
         }
@@ -78,39 +73,35 @@ pub(super) fn receive_all(
             progress(Progress {
                 sent: shared.sent.load(Ordering::Relaxed),
                 answered: arrivals.received(),
-                of: plan.packets(),
+                of: test.plan.packets(),
             });
         }
-        match receive(socket, &mut buffer, wait.min(TICK)) {
-            Ok(None) => {}
-            Ok(Some((length, at))) => {
-                match check(buffer.get(..length).unwrap_or_default(), plan, run, nonce) {
-                    Ok(sequence) => {
-                        let Some(sent) = sent_at(shared, sequence) else {
-                            receiving.strays += 1;
-                            continue;
-                        };
-                        match arrivals.arrived(sequence) {
-                            Arrival::InOrder | Arrival::Reordered => {
-                                shared.answered.store(true, Ordering::Relaxed);
-                                longest_rtt = longest_rtt.max(at.saturating_sub(sent));
-                                receiving.arrivals.push(Answer { sequence, at });
-                            }
-                            Arrival::Duplicate => {}
-                            Arrival::Unknown => receiving.strays += 1,
-                        }
-                    }
-                    Err(Refuse::Corrupt) => receiving.corrupt += 1,
-                    Err(Refuse::Stray) => receiving.strays += 1,
-                }
-            }
+        let (length, at) = match receive(socket, &mut buffer, wait.min(TICK)) {
+            Ok(Some(received)) => received,
+            Ok(None) => continue,
             Err(error) => {
                 receiving.refusals += 1;
                 if arrivals.received() == 0 {
                     receiving.error = Some(error);
                     break;
                 }
+                continue;
             }
+        };
+        let datagram = buffer.get(..length).unwrap_or_default();
+        match check(datagram, test, nonce, shared) {
+            Ok((sequence, sent)) => {
+                if matches!(
+                    arrivals.arrived(sequence),
+                    Arrival::InOrder | Arrival::Reordered
+                ) {
+                    shared.answered.store(true, Ordering::Relaxed);
+                    patience.longest_rtt = patience.longest_rtt.max(at.saturating_sub(sent));
+                    receiving.arrivals.push(Answer { sequence, at });
+                }
+            }
+            Err(Refuse::Corrupt) => receiving.corrupt += 1,
+            Err(Refuse::Stray) => receiving.strays += 1,
         }
     }
     receiving.duplicates = arrivals.duplicates();
@@ -138,34 +129,45 @@ fn receive(
     }
 }
 
+/// Why a datagram is no answer.
 enum Refuse {
+    /// A probe that was damaged or cut on its way.
     Corrupt,
+    /// Not of this test.
     Stray,
 }
 
-/// The sequence number of an answer to this run, whole and undamaged.
-fn check(datagram: &[u8], plan: &Plan, run: Run, nonce: u64) -> Result<u32, Refuse> {
-    match Probe::parse(datagram) {
-        Ok(probe) if probe.run != run.id || probe.nonce != nonce => Err(Refuse::Stray),
-        Ok(probe) if datagram.len() == plan.payload() && probe.sequence < plan.packets() => {
-            Ok(probe.sequence)
-        }
-        Ok(_) | Err(ProbeError::Length { .. } | ProbeError::Padding(_)) => Err(Refuse::Corrupt),
-        Err(_) => Err(Refuse::Stray),
+/// The sequence number of a whole and undamaged answer to this test, and when that probe was sent.
+fn check(
+    datagram: &[u8],
+    test: &Test<'_>,
+    nonce: u64,
+    shared: &Shared,
+) -> Result<(u32, Duration), Refuse> {
+    let probe = match Probe::parse(datagram) {
+        Ok(probe) => probe,
+        Err(ProbeError::Length { .. } | ProbeError::Padding(_)) => return Err(Refuse::Corrupt),
+        Err(_) => return Err(Refuse::Stray),
+    };
+    if probe.run != test.run.id || probe.nonce != nonce {
+        return Err(Refuse::Stray);
     }
-}
-
-fn sent_at(shared: &Shared, sequence: u32) -> Option<Duration> {
-    let nanos = shared
-        .sent_at
-        .get(sequence as usize)?
-        .load(Ordering::Acquire);
-    (nanos != 0).then(|| Duration::from_nanos(nanos))
+    if datagram.len() != test.plan.payload() {
+        return Err(Refuse::Corrupt);
+    }
+    // An answer to what was never sent is nobody's.
+    let slot = shared.sent_at.get(probe.sequence as usize);
+    match slot.map_or(0, |slot| slot.load(Ordering::Acquire)) {
+        0 => Err(Refuse::Stray),
+        nanos => Ok((probe.sequence, Duration::from_nanos(nanos))),
+    }
 }
 
 /// Until when to listen, once the last probe is out.
 #[derive(Debug, Default)]
 struct Patience {
+    /// Of all answers so far.
+    longest_rtt: Duration,
     /// When the last probe was seen to be out.
     last_sent: Option<Duration>,
     /// When all were seen to be answered.
@@ -173,21 +175,14 @@ struct Patience {
 }
 
 impl Patience {
-    fn left(
-        &mut self,
-        now: Duration,
-        plan: &Plan,
-        shared: &Shared,
-        answered: u32,
-        longest_rtt: Duration,
-    ) -> Duration {
+    fn left(&mut self, now: Duration, plan: &Plan, shared: &Shared, answered: u32) -> Duration {
         let done = answered == plan.packets() || shared.sending_done.load(Ordering::Acquire);
         if !done {
             return TICK;
         }
         if answered == shared.sent.load(Ordering::Relaxed) {
             let since = *self.all_answered.get_or_insert(now);
-            let linger = longest_rtt.clamp(*LINGER.start(), *LINGER.end());
+            let linger = self.longest_rtt.clamp(*LINGER.start(), *LINGER.end());
             return (since + linger).saturating_sub(now);
         }
         let since =

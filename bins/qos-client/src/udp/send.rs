@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use netproto::probe::Probe;
 
-use super::{Pace, Plan, Run, Shared};
+use super::{Pace, Shared, Test};
 use crate::clock;
 
 /// From the start of the thread to the first deadline, so that the first probe is on time too.
@@ -36,13 +36,14 @@ pub(super) struct Sending {
 
 /// Sends every probe of the plan, or until told to stop.
 pub(super) fn send_all(
+    test: &Test<'_>,
     socket: &UdpSocket,
-    plan: &Plan,
-    run: Run,
     nonce: u64,
-    pace: Pace,
     shared: &Shared,
 ) -> Sending {
+    let Test {
+        plan, run, pace, ..
+    } = *test;
     // Without it the kernel may wake a sleeper 50 µs late to save power. Where it is not allowed,
     // the pacing error says so.
     let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
