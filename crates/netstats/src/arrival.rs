@@ -104,8 +104,8 @@ mod tests {
 
     #[test]
     fn reordering_counts_the_packets_that_were_overtaken() {
-        // The three worked examples of RFC 4737 §9, counted from zero instead of one: packet 4,
-        // packets 5 and 6, and packets 4, 5 and 6 reordered. Then the extremes.
+        // By hand, from the definition: one packet, two and three in a row that are overtaken,
+        // then the extremes.
         for (order, reordered) in [
             (&[0, 1, 2, 4, 5, 6, 7, 3, 8, 9][..], 1),
             (&[0, 1, 2, 3, 6, 4, 5, 7, 8, 9][..], 2),

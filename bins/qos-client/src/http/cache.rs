@@ -93,7 +93,7 @@ mod tests {
 
     #[test]
     fn the_verdict_is_what_the_fields_say() {
-        // The values are the examples of RFC 9211 §3, but for the last three.
+        // After the examples of RFC 9211, then what is like them and is not a hit.
         for (fields, expected) in [
             ("Cache-Status: ExampleCache; hit\r\n", "HIT"),
             ("Cache-Status: ExampleCache; hit; ttl=376\r\n", "HIT"),

@@ -11,10 +11,7 @@
 //!
 //! The length is that of the whole datagram, so that a truncated copy is seen; the padding follows
 //! from the sequence number, so that a damaged one is. The nonce is drawn anew by each client of a
-//! run: an answer counts only when all of it matches ([RFC 8762] leaves this to the session; an
-//! echo has no session).
-//!
-//! [RFC 8762]: https://www.rfc-editor.org/rfc/rfc8762
+//! run, who counts an answer only when all of it matches.
 
 #[cfg(test)]
 mod tests;
