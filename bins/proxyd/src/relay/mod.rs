@@ -2,7 +2,9 @@
 //! target, whose answers go back to that client and come from nobody else.
 //!
 //! One task serves all sessions of a worker. It passes datagrams on in batches both ways, across
-//! sessions where the system has a call for it: answers to many clients leave in one sendmmsg.
+//! sessions where the system has a call for it: answers to many clients leave in one sendmmsg. A
+//! task for each session was measured too: the same CPU time a datagram with one busy client, a
+//! tenth more with 64 or 1,000.
 //!
 //! Read [`Relay::pass_to_target`] and [`Relay::pass_to_clients`]; they are the only two places where
 //! a datagram is handed on, one for each direction. [`sessions`] keeps who has which socket.
