@@ -1,5 +1,6 @@
 //! The caching HTTP proxy and UDP relay of the lab.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use proxyd::args;
@@ -7,6 +8,7 @@ use proxyd::args;
 fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .init();
     let outcome = match args::parse(std::env::args_os()) {

@@ -1,5 +1,6 @@
 //! The static web server and UDP echo of the lab.
 
+use std::io::IsTerminal;
 use std::process::ExitCode;
 
 use webserverd::args;
@@ -7,23 +8,19 @@ use webserverd::args;
 fn main() -> ExitCode {
     tracing_subscriber::fmt()
         .with_writer(std::io::stderr)
+        .with_ansi(std::io::stderr().is_terminal())
         .with_target(false)
         .init();
-    match args::parse(std::env::args_os()) {
-        Ok(args::Order::Serve(config)) => match webserverd::run(config) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("webserverd: {error:#}");
-                ExitCode::FAILURE
-            }
-        },
-        Ok(args::Order::Check(address)) => match netio::admin::check(address) {
-            Ok(()) => ExitCode::SUCCESS,
-            Err(error) => {
-                eprintln!("webserverd: {error}");
-                ExitCode::FAILURE
-            }
-        },
-        Err(refusal) => refusal.tell(),
+    let outcome = match args::parse(std::env::args_os()) {
+        Ok(args::Order::Serve(config)) => webserverd::run(config),
+        Ok(args::Order::Check(address)) => netio::admin::check(address).map_err(Into::into),
+        Err(refusal) => return refusal.tell(),
+    };
+    match outcome {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("webserverd: {error:#}");
+            ExitCode::FAILURE
+        }
     }
 }
