@@ -30,5 +30,4 @@ USER 65532:65532
 # Where qos-client leaves its CSV file: a folder to mount.
 WORKDIR /results
 STOPSIGNAL SIGTERM
-EXPOSE 8000/tcp 9000/udp
 CMD ["webserverd", "--root", "/www", "--bind", "0.0.0.0"]

@@ -32,7 +32,7 @@ function verdictOf(headers) {
   }
   const why = parameters.get("fwd") ?? "";
   if (parameters.get("fwd-status") === "304") {
-    return { ...common, ttl, why, kind: "hit", word: "REVALIDATED" };
+    return { ...common, ttl, why, kind: "revalidated", word: "REVALIDATED" };
   }
   if (["bypass", "method", "request"].includes(why)) {
     return { ...common, ttl, why, kind: "bypass", word: "BYPASS" };
@@ -79,6 +79,7 @@ function split(text, separator) {
 const WORDS = {
   hit: "from proxyd’s cache",
   stale: "from proxyd’s cache, past its time",
+  revalidated: "from proxyd’s cache, confirmed by webserverd",
   miss: "from webserverd, through proxyd",
   bypass: "from webserverd, past the cache",
   direct: "straight from webserverd",
@@ -251,6 +252,7 @@ function summaryOf(rows) {
   const parts = [];
   for (const [kind, one, many] of [
     ["hit", "hit", "hits"],
+    ["revalidated", "revalidated", "revalidated"],
     ["miss", "miss", "misses"],
     ["direct", "direct answer", "direct answers"],
   ]) {
