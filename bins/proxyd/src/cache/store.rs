@@ -110,14 +110,19 @@ impl Store {
     /// same requests.
     pub fn put(&self, key: &[u8], variant: Arc<Variant>) {
         let key: Box<[u8]> = key.into();
-        let added = self.map.entry(&key, None, |_, resource| {
-            *resource = resource.with(Arc::clone(&variant));
-            EntryAction::Retain(())
-        });
-        if let EntryResult::Vacant(place) = added {
-            // Fails only if the key was removed in the meantime: then it stays removed.
-            let _ = place.insert(Resource::of(SmallVec::from_elem(variant, 1)));
-        }
+        // Taken out and put in again, not changed in its place: only then the map makes room for
+        // what it has grown by. The place is kept meanwhile, so that no worker's work is lost.
+        let place = self
+            .map
+            .entry(&key, None, |_, _| EntryAction::<()>::ReplaceWithGuard);
+        let (place, resource) = match place {
+            EntryResult::Vacant(place) => (place, Resource::of(SmallVec::from_elem(variant, 1))),
+            EntryResult::Replaced(place, before) => (place, before.with(variant)),
+            // Not what was asked for, and no deadline was set.
+            EntryResult::Retained(()) | EntryResult::Removed(..) | EntryResult::Timeout => return,
+        };
+        // Fails only if the key was removed meanwhile: then it stays removed.
+        let _ = place.insert(resource);
     }
 
     /// Removes all variants of `key`. Returns whether there were any.
@@ -186,5 +191,118 @@ impl Room {
 impl Drop for Room {
     fn drop(&mut self) {
         self.store.filling.fetch_sub(self.bytes, Ordering::Relaxed);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Instant;
+
+    use netio::http::response::Head;
+    use netproto::http::Status;
+    use netproto::http::fields::FieldSlots;
+    use netproto::http::head::{RequestHead, ResponseHead};
+    use netproto::http::limits::Limits;
+    use netproto::http::method::Method;
+    use netproto::http::status::StatusCode;
+
+    use super::*;
+    use crate::cache::policy::demands::Demands;
+    use crate::cache::policy::freshness::Journey;
+    use crate::cache::policy::selecting::Selecting;
+    use crate::cache::policy::storing;
+
+    /// A response that depends on Accept, as `accept` was.
+    fn variant(accept: &str, body: usize) -> Arc<Variant> {
+        let request = format!("GET / HTTP/1.1\r\nhost: a\r\naccept: {accept}\r\n\r\n");
+        let response = b"HTTP/1.1 200 OK\r\ncache-control: max-age=60\r\nvary: accept\r\n\r\n";
+        let (mut of_request, mut of_response) = (FieldSlots::new(), FieldSlots::new());
+        let limits = Limits::DEFAULT;
+        let request = RequestHead::parse(request.as_bytes(), &mut of_request, &limits);
+        let response = ResponseHead::parse(response, &mut of_response, &limits, &Method::Get);
+        let (Ok(Status::Complete(request)), Ok(Status::Complete(response))) = (request, response)
+        else {
+            panic!("two heads");
+        };
+        let now = Instant::now();
+        let journey = Journey {
+            request_time: now,
+            response_time: now,
+            response_unix: 0,
+        };
+        let demands = Demands::of(&request);
+        let validity = storing::judge(&demands, response.status, &response.fields, &journey);
+        Arc::new(Variant {
+            head: Head::build(StatusCode::OK).finish(),
+            body: vec![0; body].into(),
+            validity: validity.unwrap(),
+            selecting: Selecting::of(&response.fields, &request.fields),
+        })
+    }
+
+    #[test]
+    fn the_bound_holds_under_any_number_of_keys() {
+        const BOUND: u64 = 1024 * 1024;
+        let store = Store::new(BOUND);
+        for number in 0..10_000 {
+            let key = format!("http://a/{number}");
+            store.put(key.as_bytes(), variant("x", 1000));
+            assert!(store.bytes() <= BOUND);
+        }
+        assert!(store.len() > 500, "{} of 1,000 bytes each", store.len());
+    }
+
+    #[test]
+    fn the_bound_holds_under_any_number_of_variants() {
+        const BOUND: u64 = 1024 * 1024;
+        let store = Store::new(BOUND);
+        for key in 0..100 {
+            for number in 0..2 * VARIANTS_PER_KEY {
+                let key = format!("http://a/{key}");
+                store.put(key.as_bytes(), variant(&number.to_string(), 4000));
+                assert!(store.bytes() <= BOUND, "{}", store.bytes());
+            }
+        }
+        assert!(!store.is_empty());
+    }
+
+    #[test]
+    fn the_variants_of_a_key_are_bounded_and_the_newest_comes_first() {
+        let store = Store::new(16 * 1024 * 1024);
+        for number in 0..2 * VARIANTS_PER_KEY {
+            store.put(b"key", variant(&number.to_string(), number));
+        }
+        let resource = store.get(b"key").unwrap();
+        let bodies = resource.variants().iter().map(|variant| variant.body.len());
+        let newest_first = (VARIANTS_PER_KEY..2 * VARIANTS_PER_KEY).rev();
+        assert!(bodies.eq(newest_first));
+    }
+
+    #[test]
+    fn a_variant_takes_the_place_of_the_one_for_the_same_requests() {
+        let store = Store::new(16 * 1024 * 1024);
+        for (accept, body) in [("a", 1), ("b", 2), ("a", 3)] {
+            store.put(b"key", variant(accept, body));
+        }
+        let resource = store.get(b"key").unwrap();
+        let bodies = resource.variants().iter().map(|variant| variant.body.len());
+        assert_eq!(bodies.collect::<Vec<_>>(), [3, 2]);
+        assert!(store.remove(b"key"));
+        assert!(store.get(b"key").is_none());
+        assert_eq!(store.bytes(), 0);
+    }
+
+    #[test]
+    fn bodies_that_come_in_take_a_bounded_room() {
+        let store = Arc::new(Store::new(64 * 1024));
+        let mut large = store.room();
+        assert!(!large.grow(store.largest_body() + 1));
+        let mut rooms: Vec<Room> = (0..100).map(|_| store.room()).collect();
+        let granted = rooms
+            .iter_mut()
+            .filter_map(|room| room.grow(1024).then_some(1024u64));
+        assert_eq!(granted.sum::<u64>(), 64 * 1024 / FILLING);
+        drop(rooms);
+        assert!(store.room().grow(1024));
     }
 }

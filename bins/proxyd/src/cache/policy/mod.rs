@@ -10,3 +10,6 @@ pub mod freshness;
 pub mod reuse;
 pub mod selecting;
 pub mod storing;
+
+#[cfg(test)]
+mod tests;
