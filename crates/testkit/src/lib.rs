@@ -6,6 +6,7 @@
 )]
 
 pub mod netns;
+pub mod origin;
 pub mod peer;
 pub mod program;
 pub mod vectors;

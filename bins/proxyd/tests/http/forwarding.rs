@@ -1,0 +1,250 @@
+//! What goes to the origin and comes back: fields, bodies, connections, and what can go wrong.
+
+use std::net::TcpListener;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::{Duration, Instant};
+
+use testkit::origin::{Answer, Origin};
+
+use crate::lab::{Client, Lab, Reply, proxy};
+
+#[test]
+fn fields_of_one_connection_are_not_passed_on_in_either_direction() {
+    let lab = Lab::start(|_| {
+        Answer::raw(
+            "HTTP/1.1 200 OK\r\nConnection: X-Hop, close\r\nX-Hop: secret\r\nKeep-Alive: timeout=5\r\n\
+             Proxy-Authenticate: Basic\r\nUpgrade: h2c\r\nX-End: kept\r\nVia: 1.0 inner\r\n\
+             Content-Length: 1\r\n\r\nx",
+        )
+        .and_close()
+    });
+    let reply = lab.ask(
+        "GET",
+        "/",
+        "Connection: X-Secret, keep-alive\r\nX-Secret: 1\r\nKeep-Alive: 5\r\nTE: trailers\r\n\
+         Proxy-Authorization: Basic YQ==\r\nProxy-Connection: keep-alive\r\nUpgrade: websocket\r\n\
+         X-Forwarded-For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\nVia: 1.1 outer\r\nX-End: kept\r\n",
+    );
+    let seen = &lab.origin.seen()[0];
+    for gone in [
+        "x-secret",
+        "connection",
+        "keep-alive",
+        "te",
+        "proxy-authorization",
+        "proxy-connection",
+        "upgrade",
+    ] {
+        assert_eq!(seen.field(gone), None, "{gone} reached the origin");
+    }
+    let expected = [
+        ("host", "lab"),
+        ("x-end", "kept"),
+        ("via", "1.1 outer, 1.1 proxyd"),
+        ("forwarded", "for=127.0.0.1;host=\"lab\";proto=http"),
+        ("x-forwarded-for", "127.0.0.1"),
+        ("x-forwarded-host", "lab"),
+        ("x-forwarded-proto", "http"),
+    ];
+    for (name, value) in expected {
+        assert_eq!(seen.field(name).as_deref(), Some(value), "{}", seen.head());
+    }
+    for gone in ["x-hop", "keep-alive", "proxy-authenticate", "upgrade"] {
+        assert_eq!(reply.field(gone), None, "{gone} reached the client");
+    }
+    assert_eq!(reply.field("x-end"), Some("kept"));
+    let via: Vec<_> = reply
+        .head
+        .lines()
+        .filter(|line| line.starts_with("Via: "))
+        .collect();
+    assert_eq!(via, ["Via: 1.0 inner", "Via: 1.1 proxyd"]);
+}
+
+#[test]
+fn the_authority_of_an_absolute_target_is_the_host_that_is_asked_for() {
+    let lab = Lab::start(|_| Answer::ok("", "x"));
+    lab.get("http://example.com:8000/a?b");
+    let seen = &lab.origin.seen()[0];
+    assert!(
+        seen.head()
+            .starts_with("GET /a?b HTTP/1.1\r\nHost: example.com:8000\r\n")
+    );
+}
+
+#[test]
+fn bodies_go_through_in_their_own_framing() {
+    let lab = Lab::start(|seen| Answer::ok("", &String::from_utf8_lossy(seen.body())));
+    let length = lab.send(
+        "POST / HTTP/1.1\r\nHost: lab\r\nConnection: close\r\nContent-Length: 5\r\n\r\nhello",
+    );
+    assert_eq!(Reply::of(&length.received).text(), "hello");
+    let chunked = "POST / HTTP/1.1\r\nHost: lab\r\nConnection: close\r\nTransfer-Encoding: chunked\r\n\r\n\
+                   3;x=y\r\nabc\r\n2\r\nde\r\n0\r\nTrailer: t\r\n\r\n";
+    let reply = Reply::of(&lab.send(chunked).received);
+    assert_eq!(reply.text(), "3\r\nabc\r\n2\r\nde\r\n0\r\n\r\n");
+    assert_eq!(reply.cache(), "fwd=method");
+}
+
+#[test]
+fn a_client_that_waits_to_be_told_to_continue_is_told() {
+    let lab = Lab::start(|seen| {
+        assert_eq!(seen.field("expect"), None);
+        Answer::ok("", "got it")
+    });
+    let mut client = Client::connect(lab.address);
+    client
+        .write("POST / HTTP/1.1\r\nHost: lab\r\nExpect: 100-continue\r\nContent-Length: 5\r\n\r\n");
+    assert_eq!(client.read().status, 100);
+    client.write("hello");
+    assert_eq!(client.read().text(), "got it");
+}
+
+#[test]
+fn an_origin_that_answers_before_the_body_has_come_is_heard() {
+    let refusal = "HTTP/1.1 413 Too Much\r\nContent-Length: 4\r\n\r\nmuch";
+    let lab = Lab::before(Origin::hasty(move |_| Answer::raw(refusal)));
+    let mut client = Client::connect(lab.address);
+    client.write("POST / HTTP/1.1\r\nHost: lab\r\nContent-Length: 1000000\r\n\r\nbeginning");
+    let reply = client.read();
+    assert_eq!((reply.status, reply.text().as_str()), (413, "much"));
+}
+
+#[test]
+fn a_connection_to_the_origin_carries_many_requests() {
+    let lab = Lab::start(|_| Answer::ok("Cache-Control: no-store\r\n", "x"));
+    for number in 0..5 {
+        assert_eq!(lab.get(&format!("/{number}")).status, 200);
+    }
+    assert!(lab.origin.seen().iter().all(|seen| seen.connection == 0));
+}
+
+#[test]
+fn a_connection_found_dead_is_replaced_once_for_what_may_be_sent_twice() {
+    // Each connection answers once. The second request on it finds it closed: the origin has read
+    // it, or has not, and nobody can tell.
+    let lab = Lab::start(|seen| match seen.target().as_str() {
+        "/last" => Answer::default().and_close(),
+        _ => Answer::ok("Cache-Control: no-store\r\n", "x"),
+    });
+    lab.get("/first");
+    let reply = lab.get("/last");
+    assert_eq!(
+        reply.status, 502,
+        "a fresh connection that closes is not tried again"
+    );
+    assert_eq!(lab.origin.count("/last"), 2);
+
+    lab.get("/first");
+    let post = lab.ask("POST", "/last", "Content-Length: 0\r\n");
+    assert_eq!(post.status, 502);
+    assert_eq!(lab.origin.count("/last"), 3, "a POST is not sent twice");
+}
+
+#[test]
+fn an_origin_that_restarts_costs_no_request() {
+    // Every connection closes a moment after its first answer, as an origin does that restarts.
+    let lab = Lab::start(|_| Answer::ok("Cache-Control: no-store\r\n", "x").and_close());
+    for _ in 0..20 {
+        assert_eq!(lab.get("/").status, 200);
+    }
+}
+
+#[test]
+fn an_origin_that_gives_no_answer_is_named_with_the_cause() {
+    let closed = TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap();
+    let (_program, address) = proxy(&closed.to_string(), &[]);
+    let mut client = Client::connect(address);
+    let refused = client.get("/");
+    assert_eq!(refused.status, 502);
+    let expected = format!(
+        "502 Bad Gateway: no answer from the origin http://{closed}: cannot connect: connection refused\n"
+    );
+    assert_eq!(refused.text(), expected);
+    let proxy_status = format!("proxyd; error=connection_refused; next-hop=\"{closed}\"");
+    assert_eq!(refused.field("proxy-status"), Some(&*proxy_status));
+    assert_eq!(refused.cache(), "fwd=uri-miss");
+    assert_eq!(
+        client.get("/").status,
+        502,
+        "the client's connection goes on"
+    );
+}
+
+#[test]
+fn a_name_without_an_address_is_a_502() {
+    let (_program, address) = proxy("no-such-host.invalid:8000", &[]);
+    let reply = Client::connect(address).get("/");
+    assert_eq!(reply.status, 502);
+    assert!(
+        reply
+            .text()
+            .contains("http://no-such-host.invalid:8000: cannot connect")
+    );
+}
+
+#[test]
+fn an_origin_that_comes_back_is_asked_at_once() {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    drop(listener);
+    let (_program, proxy) = proxy(&address.to_string(), &[]);
+    let mut client = Client::connect(proxy);
+    assert_eq!(client.get("/").status, 502);
+    let _origin = Origin::at(address, |_| Answer::ok("", "back"));
+    assert_eq!(client.get("/").text(), "back");
+}
+
+#[test]
+fn a_slow_body_reaches_the_client_as_it_comes() {
+    let lab = Lab::start(|_| {
+        Answer::raw("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nab")
+            .and(Duration::from_secs(2), "cd")
+    });
+    let start = Instant::now();
+    let mut client = Client::connect(lab.address);
+    client.write("GET / HTTP/1.1\r\nHost: lab\r\n\r\n");
+    assert_eq!(client.read_head().status, 200);
+    assert_eq!(client.read_exact(2), b"ab");
+    assert!(
+        start.elapsed() < Duration::from_secs(1),
+        "{:?}",
+        start.elapsed()
+    );
+    assert_eq!(client.read_exact(2), b"cd");
+}
+
+#[test]
+fn interim_answers_are_not_the_answer() {
+    let lab = Lab::start(|_| {
+        Answer::raw("HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n").and(
+            Duration::from_millis(20),
+            "HTTP/1.1 200 OK\r\nContent-Length: 1\r\n\r\nx",
+        )
+    });
+    assert_eq!(lab.get("/").text(), "x");
+}
+
+#[test]
+fn what_this_proxy_does_not_do_is_said_by_itself() {
+    let asked = AtomicUsize::new(0);
+    let lab = Lab::start(move |_| {
+        asked.fetch_add(1, Ordering::SeqCst);
+        Answer::ok("", "x")
+    });
+    let connect = lab.send("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n");
+    assert_eq!(connect.status(), Some(501));
+    assert_eq!(lab.ask("TRACE", "/", "").status, 405);
+    assert_eq!(lab.get("https://example.com/").status, 501);
+    let options = lab.ask("OPTIONS", "*", "Max-Forwards: 0\r\n");
+    assert_eq!(options.status, 200);
+    assert!(options.field("allow").is_some());
+    assert!(lab.origin.seen().is_empty());
+    assert_eq!(lab.ask("OPTIONS", "*", "Max-Forwards: 2\r\n").text(), "x");
+    let seen = &lab.origin.seen()[0];
+    assert!(seen.head().starts_with("OPTIONS * HTTP/1.1\r\n"));
+    assert_eq!(seen.field("max-forwards").as_deref(), Some("1"));
+}

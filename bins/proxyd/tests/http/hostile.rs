@@ -1,0 +1,166 @@
+//! The vectors of `crates/netproto/vectors`, sent through the proxy in both directions: nothing
+//! ambiguous passes, and nothing malformed is stored.
+
+use std::time::Duration;
+
+use testkit::origin::Answer;
+use testkit::peer::exchange;
+use testkit::vectors::{self, SeenBy};
+
+use crate::lab::{Lab, Reply};
+
+/// How long a proxy may take to refuse. Beginnings of messages never get an answer.
+const REFUSAL: Duration = Duration::from_secs(3);
+
+#[test]
+fn no_hostile_request_reaches_the_origin_as_anything_but_one_request_or_none() {
+    let lab = Lab::start(|_| Answer::ok("Cache-Control: no-store\r\n", "x"));
+    let refuse = |seen_by| {
+        for vector in vectors::requests() {
+            let Some(status) = vector.status.filter(|_| vector.seen_by == seen_by) else {
+                continue;
+            };
+            let reply = exchange(lab.address, &vector.bytes, REFUSAL).unwrap();
+            assert!(reply.closed, "{}: the connection goes on", vector.why);
+            assert_eq!(reply.status(), Some(status), "{}", vector.why);
+        }
+    };
+    refuse(SeenBy::Head);
+    let seen = lab.origin.seen();
+    assert!(seen.is_empty(), "{seen:?}");
+    // The heads of these are good: the origin may have seen them, but never the end of a body.
+    refuse(SeenBy::Body);
+    assert_eq!(lab.get("/last").status, 200);
+    let (whole, parts): (Vec<_>, Vec<_>) = lab
+        .origin
+        .seen()
+        .into_iter()
+        .partition(|request| request.is_whole);
+    assert_eq!(whole.len(), 1, "{whole:?}");
+    assert!(
+        parts
+            .iter()
+            .all(|part| part.connection != whole[0].connection)
+    );
+}
+
+#[test]
+fn what_breaks_no_rule_is_forwarded_as_exactly_one_request() {
+    let lab = Lab::start(|_| Answer::ok("Cache-Control: no-store\r\n", "x").and_close());
+    let mut forwarded = 0;
+    for vector in vectors::requests() {
+        if vector.status.is_some() {
+            continue;
+        }
+        let before = lab.origin.seen().len();
+        let reply = exchange(lab.address, &vector.bytes, Duration::from_millis(300)).unwrap();
+        let seen = lab.origin.seen().split_off(before);
+        let answers = reply.text().matches("HTTP/1.1 ").count();
+        assert!(
+            seen.len() <= answers,
+            "{}: {seen:?} for {reply:?}",
+            vector.why
+        );
+        assert!(
+            seen.iter().all(|request| request.is_whole),
+            "{}",
+            vector.why
+        );
+        forwarded += seen.len();
+    }
+    assert!(forwarded > 0);
+}
+
+#[test]
+fn a_smuggled_request_is_never_a_request_of_its_own() {
+    let lab = Lab::start(|_| Answer::ok("", "x"));
+    let inner = "GET /smuggled HTTP/1.1\r\nHost: lab\r\n\r\n";
+    let heads = [
+        format!(
+            "Content-Length: {}\r\nTransfer-Encoding: chunked\r\n",
+            inner.len() + 5
+        ),
+        "Content-Length: 5\r\nContent-Length: 0\r\n".to_owned(),
+        "Transfer-Encoding : chunked\r\n".to_owned(),
+        "Transfer-Encoding: xchunked\r\n".to_owned(),
+        "Transfer-Encoding: chunked\r\nTransfer-Encoding: identity\r\n".to_owned(),
+        "Content-Length: 5\n\r\n".to_owned(),
+        "X: y\rTransfer-Encoding: chunked\r\n".to_owned(),
+    ];
+    for head in heads {
+        let request = format!("POST / HTTP/1.1\r\nHost: lab\r\n{head}\r\n0\r\n\r\n{inner}");
+        let reply = lab.send(&request);
+        assert!(reply.closed);
+        assert_eq!(reply.text().matches("HTTP/1.1 ").count(), 1, "{head}");
+        assert!(
+            lab.origin.seen().is_empty(),
+            "{head}: {:?}",
+            lab.origin.seen()
+        );
+    }
+    // A body that looks like a request stays a body.
+    let length = inner.len();
+    lab.send(format!(
+        "POST / HTTP/1.1\r\nHost: lab\r\nConnection: close\r\nContent-Length: {length}\r\n\r\n{inner}"
+    ));
+    let seen = lab.origin.seen();
+    assert_eq!(seen.len(), 1);
+    assert_eq!(seen[0].body(), inner.as_bytes());
+}
+
+#[test]
+fn a_malformed_answer_is_a_502_or_a_cut_and_is_never_stored() {
+    let vectors = vectors::responses();
+    let bytes: Vec<_> = vectors.iter().map(|vector| vector.bytes.clone()).collect();
+    let lab = Lab::start(move |seen| {
+        let number: usize = seen.target()[1..].parse().unwrap();
+        Answer::raw(bytes[number].clone()).and_close()
+    });
+    for (number, vector) in vectors.iter().enumerate() {
+        let Some(status) = vector.status else {
+            continue;
+        };
+        let target = format!("/{number}");
+        let mut connections = Vec::new();
+        for _ in 0..2 {
+            let request =
+                format!("GET {target} HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n");
+            let reply = lab.send(request);
+            assert!(reply.closed, "{}", vector.why);
+            let reply = Reply::of(&reply.received);
+            if vector.seen_by == SeenBy::Head {
+                assert_eq!(reply.status, status, "{}", vector.why);
+            } else {
+                // The head was passed on before the body broke: the cut is all that can be told.
+                let is_whole = match reply.field("content-length") {
+                    Some(length) => reply.body.len() == length.parse::<usize>().unwrap(),
+                    None => reply.body.ends_with(b"0\r\n\r\n"),
+                };
+                assert!(!is_whole, "{}: {reply:?}", vector.why);
+            }
+            connections.push(lab.origin.seen().last().unwrap().connection);
+        }
+        assert_eq!(lab.origin.count(&target), 2, "{}: stored", vector.why);
+        assert_ne!(connections[0], connections[1], "{}: reused", vector.why);
+    }
+}
+
+#[test]
+fn bytes_behind_an_answer_are_not_the_next_answer() {
+    let poison = "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 6\r\n\r\npoison";
+    let lab = Lab::start(move |seen| match seen.target().as_str() {
+        "/first" => Answer::raw(format!(
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok{poison}"
+        )),
+        _ => Answer::ok("", "mine"),
+    });
+    assert_eq!(lab.get("/first").text(), "ok");
+    assert_eq!(lab.get("/second").text(), "mine");
+    let connections: Vec<_> = lab
+        .origin
+        .seen()
+        .iter()
+        .map(|seen| seen.connection)
+        .collect();
+    assert_eq!(connections, [0, 1]);
+}

@@ -1,0 +1,11 @@
+//! The proxy over real sockets: clients on one side, an origin that does as it is told on the other.
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on says why and fails"
+)]
+
+mod cache;
+mod forwarding;
+mod hostile;
+mod lab;
+mod lifecycle;
