@@ -109,6 +109,9 @@ impl Sockets {
         }
         if let Some(endpoint) = &mut self.port {
             hear_messages(&self.wire, endpoint, &mut answers).context("cannot receive")?;
+            // The errors reach this socket too, by its port. They have been heard whole on the raw
+            // one; left here, they would end every sleep at once.
+            while endpoint.notice().context("cannot read errors")?.is_some() {}
         }
         let mut arrivals = Vec::new();
         while let Some(notice) = self.sender.notice().context("cannot read errors")? {
