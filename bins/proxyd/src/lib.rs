@@ -15,6 +15,7 @@ pub mod proxy;
 pub mod relay;
 pub mod upstream;
 
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::rc::Rc;
 use std::sync::Arc;
@@ -29,7 +30,7 @@ use netio::shutdown::{self, Stop, StopSignals};
 use netio::watch::Watch;
 use netio::worker::Crew;
 use netio::{admin, listen, udp};
-use tracing::{error, warn};
+use tracing::warn;
 
 use crate::cache::store::Store;
 use crate::config::{Config, Endpoint};
@@ -122,7 +123,7 @@ struct Station {
     stop: Stop,
 }
 
-async fn work(station: Station) {
+async fn work(station: Station) -> io::Result<()> {
     let Station {
         config,
         counters,
@@ -146,33 +147,42 @@ async fn work(station: Station) {
         counters: Arc::clone(&counters.http),
         log: station.log,
     });
-    let http = async {
-        if let Err(cause) = serve(station.listener, server, stop.clone()).await {
-            error!("the HTTP listener failed: {cause}");
-        }
-    };
     // Idle connections to the origin are nobody's to wait for.
     let close = async {
         stop.requested().await;
         pool.close();
+        Ok(())
     };
     let relay = relay(station.relay, config.udp_target, &counters, stop.clone());
-    tokio::join!(http, close, relay, watch.keep(stop.clone()));
+    tokio::try_join!(
+        serve(station.listener, server, stop.clone()),
+        relay,
+        close,
+        async {
+            watch.keep(stop.clone()).await;
+            Ok(())
+        },
+    )?;
+    Ok(())
 }
 
 /// Relays datagrams once the target's name has an address.
-async fn relay(socket: udp::Socket, target: Endpoint, counters: &Counters, stop: Stop) {
+async fn relay(
+    socket: udp::Socket,
+    target: Endpoint,
+    counters: &Counters,
+    stop: Stop,
+) -> io::Result<()> {
     let family = socket.local_addr();
     let resolved = tokio::select! {
         resolved = resolve(&target, family) => resolved,
-        () = stop.requested() => return,
+        () = stop.requested() => return Ok(()),
     };
     let mut config = RelayConfig::new(resolved);
     config.blocked_ports.extend(LAB_PORTS);
     let counters = Arc::clone(&counters.relay);
-    if let Err(cause) = relay::run(socket, config, counters, stop).await {
-        error!("{cause}");
-    }
+    let relayed = relay::run(socket, config, counters, stop).await;
+    relayed.map_err(io::Error::other)
 }
 
 /// The first address of `target` that is of the family of `from`. In a container a name may come

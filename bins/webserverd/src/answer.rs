@@ -29,14 +29,15 @@ pub struct Document {
 }
 
 impl Document {
-    /// What is said of the file `name` in the state `identity`.
+    /// What is said of the file `name` in the state `identity`. A time of change that is yet to come
+    /// is given as `now` (RFC 9110 §8.8.2.1).
     ///
     /// # Errors
     /// A field could not be written; none of them holds anything of the client's.
-    pub fn of(name: &str, identity: &Identity) -> Result<Document, SerializeError> {
+    pub fn of(name: &str, identity: &Identity, now: u64) -> Result<Document, SerializeError> {
         let content_type = content_type(name);
         let etag = etag(identity);
-        let modified = identity.modified.0.max(0).unsigned_abs();
+        let modified = identity.modified.0.max(0).unsigned_abs().min(now);
         let ok = Head::build(StatusCode::OK)
             .field("Content-Type", &content_type)?
             .field("ETag", &etag)?

@@ -102,7 +102,7 @@ fn open_beneath(root: BorrowedFd<'_>, below: &str) -> Result<OwnedFd, Errno> {
     let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
     match openat2(root, below, READ, Mode::empty(), resolve) {
         // A kernel before 5.6, or a sandbox that does not know the call.
-        Err(Errno::NOSYS) => walk(root, below),
+        Err(Errno::NOSYS | Errno::PERM) => walk(root, below),
         result => result,
     }
 }

@@ -12,6 +12,7 @@ pub mod memory;
 pub mod site;
 pub mod udp_echo;
 
+use std::io;
 use std::net::{SocketAddr, TcpListener};
 use std::os::fd::OwnedFd;
 use std::rc::Rc;
@@ -27,7 +28,6 @@ use netio::udp;
 use netio::watch::Watch;
 use netio::worker::Crew;
 use netio::{admin, listen};
-use tracing::error;
 
 use crate::config::Config;
 use crate::site::Site;
@@ -131,7 +131,7 @@ struct Counters {
     echo: Arc<EchoCounters>,
 }
 
-async fn work(station: Station) {
+async fn work(station: Station) -> io::Result<()> {
     let Station { stop, counters, .. } = station;
     let watch = Watch::new();
     let server = Rc::new(Server {
@@ -142,21 +142,21 @@ async fn work(station: Station) {
         counters: Arc::clone(&counters.http),
         log: station.log,
     });
-    let (served, echoed, ()) = tokio::join!(
+    let echo_counters = Arc::clone(&counters.echo);
+    tokio::try_join!(
         serve(station.listener, server, stop.clone()),
         udp_echo::run(
             station.echo,
             station.echo_config,
-            Arc::clone(&counters.echo),
+            echo_counters,
             stop.clone()
         ),
-        watch.keep(stop),
-    );
-    for (what, result) in [("HTTP", served), ("the echo", echoed)] {
-        if let Err(cause) = result {
-            error!(%cause, "{what} ended early");
-        }
-    }
+        async {
+            watch.keep(stop.clone()).await;
+            Ok(())
+        },
+    )?;
+    Ok(())
 }
 
 fn metrics(workers: Vec<Arc<Counters>>, log: Option<&access_log::Writer>) -> Metrics {

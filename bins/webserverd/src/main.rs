@@ -1,16 +1,12 @@
 //! The static web server and UDP echo of the lab.
 
-use std::io::IsTerminal;
 use std::process::ExitCode;
 
+use netio::diagnostics;
 use webserverd::args;
 
 fn main() -> ExitCode {
-    tracing_subscriber::fmt()
-        .with_writer(std::io::stderr)
-        .with_ansi(std::io::stderr().is_terminal())
-        .with_target(false)
-        .init();
+    let _diagnostics = diagnostics::start();
     let outcome = match args::parse(std::env::args_os()) {
         Ok(args::Order::Serve(config)) => webserverd::run(config),
         Ok(args::Order::Check(address)) => netio::admin::check(address).map_err(Into::into),

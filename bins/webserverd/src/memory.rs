@@ -13,6 +13,7 @@ use bytes::Bytes;
 use netio::http::response::Body;
 use quick_cache::Weighter;
 use quick_cache::unsync::Cache;
+use rustix::io::Errno;
 
 use crate::answer::Document;
 use crate::files::Identity;
@@ -24,9 +25,19 @@ const TRUSTED: Duration = Duration::from_millis(750);
 const HELD_BYTES: u64 = 64 * 1024;
 /// What one worker holds, in bytes.
 const CAPACITY: u64 = 32 * 1024 * 1024;
-/// What an entry costs beside its content: its heads, its key and its places in the tables. It
-/// bounds the number of open files to 16,384 a worker.
+/// What an entry costs beside its content: its heads, its key and its places in the tables.
 const OVERHEAD: u64 = 2 * 1024;
+/// What an open file costs: a descriptor is scarcer than memory, and a worker keeps at most 128.
+const OPEN_FILE: u64 = CAPACITY / 128;
+
+/// Now, by the worker's clocks.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    /// For what is fresh.
+    pub monotonic: Instant,
+    /// For what is written: seconds since 1970.
+    pub unix_seconds: u64,
+}
 
 /// A file that can be answered with.
 #[derive(Debug)]
@@ -45,35 +56,45 @@ enum Content {
 }
 
 impl Stored {
-    /// Reads `file`, which is called `name`, or keeps it open if it is long.
+    /// Reads `file`, which is called `name`, or keeps it open if it is long. `None` if it was being
+    /// changed: no half of one state is ever joined to a half of another.
     ///
     /// # Errors
-    /// The system's; and `Interrupted` if the file was being changed, so that no half of one state
-    /// is ever joined to a half of another.
-    pub fn read(file: OwnedFd, identity: Identity, name: &str, now: Instant) -> io::Result<Stored> {
+    /// The system's own.
+    pub fn read(
+        file: OwnedFd,
+        identity: Identity,
+        name: &str,
+        now: Clock,
+    ) -> io::Result<Option<Stored>> {
         let content = if identity.length <= HELD_BYTES {
-            let mut bytes = vec![0; identity.length as usize];
+            // One byte more than there should be, to see a file that grows.
+            let mut bytes = vec![0; identity.length as usize + 1];
             let mut filled = 0;
-            while filled < bytes.len() {
-                match rustix::io::pread(&file, &mut bytes[filled..], filled as u64)? {
-                    0 => return Err(io::ErrorKind::Interrupted.into()),
-                    count => filled += count,
+            loop {
+                match rustix::io::pread(&file, &mut bytes[filled..], filled as u64) {
+                    Ok(0) => break,
+                    Ok(count) => filled += count,
+                    Err(Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
                 }
             }
-            if Identity::now(&file)? != identity {
-                return Err(io::ErrorKind::Interrupted.into());
+            bytes.truncate(filled);
+            if filled as u64 != identity.length || Identity::now(&file)? != identity {
+                return Ok(None);
             }
             Content::Held(bytes.into())
         } else {
             Content::OnDisk(Arc::new(file))
         };
-        let document = Document::of(name, &identity).map_err(io::Error::other)?;
-        Ok(Stored {
+        let document = Document::of(name, &identity, now.unix_seconds).map_err(io::Error::other)?;
+        let checked = Cell::new(now.monotonic);
+        Ok(Some(Stored {
             document,
             identity,
             content,
-            checked: Cell::new(now),
-        })
+            checked,
+        }))
     }
 
     /// The bytes `start..end` of it.
@@ -91,12 +112,12 @@ impl Stored {
         OVERHEAD
             + match &self.content {
                 Content::Held(bytes) => bytes.len() as u64,
-                Content::OnDisk(_) => 0,
+                Content::OnDisk(_) => OPEN_FILE,
             }
     }
 }
 
-/// The files that one worker remembers, by the path as it was asked for.
+/// The files that one worker remembers, by their decoded path.
 #[derive(Debug)]
 pub struct Memory(RefCell<Cache<Box<str>, Rc<Stored>, Weight>>);
 
@@ -144,5 +165,15 @@ impl Memory {
         let stored = Rc::new(stored);
         self.0.borrow_mut().insert(path.into(), Rc::clone(&stored));
         stored
+    }
+
+    /// Forgets the file at `path`: it is there no more.
+    pub fn forget(&self, path: &str) {
+        self.0.borrow_mut().remove(path);
+    }
+
+    /// Forgets everything, and with it closes every file that nobody is being sent.
+    pub fn clear(&self) {
+        self.0.borrow_mut().clear();
     }
 }

@@ -1,11 +1,12 @@
 //! What the server answers: from memory at once, else from the disk.
 
 use std::borrow::Cow;
+use std::cell::Cell;
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
 use std::rc::Rc;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use netio::http::body::RequestBody;
 use netio::http::response::Response;
@@ -17,7 +18,7 @@ use tracing::warn;
 
 use crate::answer;
 use crate::files::{self, Found};
-use crate::memory::{Memory, Stored};
+use crate::memory::{Clock, Memory, Stored};
 
 /// What stands for a folder.
 const INDEX: &str = "index.html";
@@ -26,11 +27,15 @@ const MISSING: &str = "/404.html";
 /// How often a file that is being changed is read again before the client is told to come back.
 const READ_TRIES: usize = 3;
 
+/// How often a failure to read is told.
+const COMPLAINT_INTERVAL: Duration = Duration::from_secs(1);
+
 /// The site as one worker serves it.
 #[derive(Debug)]
 pub struct Site {
     root: Arc<OwnedFd>,
     memory: Memory,
+    complained: Cell<Option<Instant>>,
 }
 
 impl Site {
@@ -39,6 +44,7 @@ impl Site {
         Site {
             root,
             memory: Memory::default(),
+            complained: Cell::new(None),
         }
     }
 
@@ -65,15 +71,17 @@ impl Site {
                 return answer::error(StatusCode::BAD_REQUEST, &error.to_string()).and_close();
             }
         };
-        match self.open(path, &decoded, request.now) {
+        match self.open(&decoded, Clock::of(request)) {
             Ok(Opened::File(stored)) => answer::file(&stored, request),
             Ok(Opened::Redirect) => answer::to_folder(path, request.head.target.query()),
-            Ok(Opened::Nothing) => self.missing(request.now),
+            Ok(Opened::Nothing) => self.missing(Clock::of(request)),
             Ok(Opened::Refused) => {
                 answer::error(StatusCode::FORBIDDEN, "this file may not be read")
             }
             Err(error) => {
-                warn!(path, %error, "cannot read");
+                // It may be for want of descriptors, and this is where they are.
+                self.memory.clear();
+                self.complain(&error, request.now);
                 answer::error(
                     StatusCode::SERVICE_UNAVAILABLE,
                     "the file cannot be read now",
@@ -82,32 +90,40 @@ impl Site {
         }
     }
 
+    /// Says what is wrong, once in a while: a client could make it a flood.
+    fn complain(&self, error: &io::Error, now: Instant) {
+        let is_due = |last| now.saturating_duration_since(last) >= COMPLAINT_INTERVAL;
+        if self.complained.get().is_none_or(is_due) {
+            self.complained.set(Some(now));
+            warn!(%error, "cannot read a file");
+        }
+    }
+
     /// The site's own page for what is missing, or a plain one.
-    fn missing(&self, now: Instant) -> Response {
-        match self.open(MISSING, MISSING, now) {
+    fn missing(&self, now: Clock) -> Response {
+        match self.open(MISSING, now) {
             Ok(Opened::File(page)) => answer::missing(&page),
             _ => answer::error(StatusCode::NOT_FOUND, "there is nothing at this address"),
         }
     }
 
-    /// Opens what `decoded` names and remembers it as `path`.
-    fn open(&self, path: &str, decoded: &str, now: Instant) -> io::Result<Opened> {
+    /// Opens what `decoded` names, and remembers it.
+    fn open(&self, decoded: &str, now: Clock) -> io::Result<Opened> {
         for _ in 0..READ_TRIES {
             let (name, found) = self.find(decoded)?;
-            let (file, identity) = match found {
-                Found::File(file, identity) => (file, identity),
-                Found::Folder if decoded.ends_with('/') => return Ok(Opened::Nothing),
-                Found::Folder => return Ok(Opened::Redirect),
-                Found::Nothing => return Ok(Opened::Nothing),
-                Found::Refused => return Ok(Opened::Refused),
+            let Found::File(file, identity) = found else {
+                self.memory.forget(decoded);
+                return Ok(match found {
+                    Found::Folder if !decoded.ends_with('/') => Opened::Redirect,
+                    Found::Refused => Opened::Refused,
+                    _ => Opened::Nothing,
+                });
             };
-            if let Some(stored) = self.memory.confirm(path, &identity, now) {
+            if let Some(stored) = self.memory.confirm(decoded, &identity, now.monotonic) {
                 return Ok(Opened::File(stored));
             }
-            match Stored::read(file, identity, &name, now) {
-                Ok(stored) => return Ok(Opened::File(self.memory.remember(path, stored))),
-                Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
-                Err(error) => return Err(error),
+            if let Some(stored) = Stored::read(file, identity, &name, now)? {
+                return Ok(Opened::File(self.memory.remember(decoded, stored)));
             }
         }
         Err(io::Error::other("it changes while it is read"))
@@ -125,6 +141,15 @@ impl Site {
     }
 }
 
+impl Clock {
+    fn of(request: &Request<'_>) -> Clock {
+        Clock {
+            monotonic: request.now,
+            unix_seconds: request.unix_seconds,
+        }
+    }
+}
+
 enum Opened {
     File(Rc<Stored>),
     /// A folder that was asked for without its slash.
@@ -138,9 +163,8 @@ impl Service for Site {
         if !matches!(request.head.method, Method::Get | Method::Head) {
             return None;
         }
-        let stored = self
-            .memory
-            .fresh(request.head.target.path()?, request.now)?;
+        let decoded = file_path(request.head.target.path()?).ok()?;
+        let stored = self.memory.fresh(&decoded, request.now)?;
         Some(answer::file(&stored, request))
     }
 

@@ -8,7 +8,7 @@ use std::fs;
 use std::io::{Read, Write};
 use std::net::{SocketAddr, TcpStream};
 use std::os::unix::fs::symlink;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use rustix::process::Signal;
 use tempfile::TempDir;
@@ -480,6 +480,68 @@ fn talk(mut stream: TcpStream) -> usize {
             return answered;
         }
     }
+}
+
+#[test]
+fn requests_that_wait_unaccepted_when_the_stop_comes_are_answered() {
+    let mut site = Site::start();
+    site.program.signal(Signal::STOP).unwrap();
+    let mut clients: Vec<TcpStream> = (0..20)
+        .map(|_| {
+            let mut stream = TcpStream::connect(site.address).unwrap();
+            stream
+                .write_all(b"GET /ten.txt HTTP/1.1\r\nHost: a\r\n\r\n")
+                .unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            stream
+        })
+        .collect();
+    site.program.signal(Signal::TERM).unwrap();
+    site.program.signal(Signal::CONT).unwrap();
+    for stream in &mut clients {
+        let answer = testkit::peer::read_to_end(stream).unwrap();
+        assert!(answer.text().ends_with("0123456789"), "{:?}", answer.text());
+    }
+    drop(clients);
+    assert_eq!(site.program.wait(PATIENCE).unwrap().code(), Some(0));
+}
+
+#[test]
+fn spellings_of_one_large_file_do_not_hold_a_descriptor_each() {
+    let site = Site::start();
+    let mut requests = String::new();
+    for dots in 0..500 {
+        let spelling = "/.".repeat(dots);
+        requests.push_str(&format!(
+            "HEAD {spelling}/big.bin HTTP/1.1\r\nHost: a\r\n\r\n"
+        ));
+    }
+    requests.push_str("HEAD /big.bin HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    let answers = site.send(requests);
+    assert_eq!(answers.text().matches("HTTP/1.1 200 OK").count(), 501);
+    let open = fs::read_dir(format!("/proc/{}/fd", site.program.id())).unwrap();
+    let big = open
+        .filter_map(|entry| fs::read_link(entry.unwrap().path()).ok())
+        .filter(|target| target.ends_with("big.bin"))
+        .count();
+    assert!(big <= 1, "{big}");
+}
+
+#[test]
+fn a_change_in_the_future_is_told_as_now() {
+    let site = Site::start();
+    let file = fs::File::options()
+        .write(true)
+        .open(site.folder.path().join("root/ten.txt"))
+        .unwrap();
+    file.set_modified(SystemTime::now() + Duration::from_hours(1_000_000))
+        .unwrap();
+    let answer = site.get("/ten.txt");
+    let (modified, now) = (
+        answer.field("Last-Modified").unwrap(),
+        answer.field("Date").unwrap(),
+    );
+    assert_eq!(modified[..16], now[..16], "RFC 9110 §8.8.2.1");
 }
 
 #[test]

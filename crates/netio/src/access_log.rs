@@ -15,8 +15,12 @@ use tracing_appender::non_blocking::{ErrorCounter, NonBlocking, NonBlockingBuild
 
 use crate::http::server::Request;
 
-/// How many lines wait for the writer before more are dropped.
-const QUEUED_LINES: usize = 16 * 1024;
+/// How many lines wait for the writer before more are dropped. With [`TEXT_BYTES`] of each of the
+/// client's texts, escaped, it bounds what the queue holds to some tens of megabytes.
+const QUEUED_LINES: usize = 4 * 1024;
+
+/// How much of a target, a referer or a user agent is logged.
+const TEXT_BYTES: usize = 1024;
 
 /// How a line looks.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -108,20 +112,27 @@ pub struct Entry {
     pub(crate) status: StatusCode,
     pub(crate) bytes: u64,
     pub(crate) label: &'static str,
+    /// Whether the client got less than all of it.
+    pub(crate) is_cut: bool,
+}
+
+/// At most [`TEXT_BYTES`] of it, with a sign that more stood there.
+fn shortened(text: &[u8]) -> String {
+    match text.get(..TEXT_BYTES) {
+        Some(start) if start.len() < text.len() => format!("{}…", String::from_utf8_lossy(start)),
+        _ => String::from_utf8_lossy(text).into_owned(),
+    }
 }
 
 impl Entry {
     pub(crate) fn new(request: &Request<'_>, started: Instant, log: &AccessLog) -> Entry {
         let head = request.head;
-        let text = |name| {
-            let value = head.fields.first(name)?;
-            Some(String::from_utf8_lossy(value).into_owned())
-        };
+        let text = |name| Some(shortened(head.fields.first(name)?));
         let wants_agent = matches!(log.format, Format::Combined | Format::Json);
         Entry {
             client: request.client,
             method: head.method.as_str().to_owned(),
-            target: head.target.to_string(),
+            target: shortened(head.target.to_string().as_bytes()),
             version: head.version.as_str(),
             referer: wants_agent.then(|| text("referer")).flatten(),
             agent: wants_agent.then(|| text("user-agent")).flatten(),
@@ -129,6 +140,7 @@ impl Entry {
             status: StatusCode::OK,
             bytes: 0,
             label: "",
+            is_cut: false,
         }
     }
 
@@ -145,6 +157,7 @@ impl Entry {
             status: StatusCode::BAD_REQUEST,
             bytes: 0,
             label: "",
+            is_cut: false,
         }
     }
 }
@@ -159,6 +172,7 @@ struct JsonLine<'e> {
     status: u16,
     body_bytes: u64,
     duration_ms: f64,
+    complete: bool,
     #[serde(skip_serializing_if = "str::is_empty")]
     cache: &'e str,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -214,6 +228,9 @@ fn human(line: &mut String, entry: &Entry, now: &Zoned, milliseconds: f64) -> st
     )?;
     if !label.is_empty() {
         write!(line, " {label}")?;
+    }
+    if entry.is_cut {
+        line.push_str(" CUT");
     }
     Ok(())
 }
@@ -271,6 +288,7 @@ fn json(entry: &Entry, now: &Zoned, milliseconds: f64) -> String {
         status: entry.status.as_u16(),
         body_bytes: entry.bytes,
         duration_ms: (milliseconds * 1e3).round() / 1e3,
+        complete: !entry.is_cut,
         cache: entry.label,
         referer: entry.referer.as_deref(),
         user_agent: entry.agent.as_deref(),
@@ -295,6 +313,7 @@ mod tests {
             status: StatusCode::OK,
             bytes: 1024,
             label: "HIT",
+            is_cut: false,
         }
     }
 

@@ -5,6 +5,7 @@
 
 pub mod access_log;
 pub mod admin;
+pub mod diagnostics;
 pub mod http;
 pub mod icmp;
 pub mod listen;

@@ -9,13 +9,24 @@ use thiserror::Error;
 /// How many connections the kernel keeps that no worker has accepted yet.
 const BACKLOG: i32 = 4096;
 
-/// A socket that could not be had.
+/// An address that could not be listened on.
 #[derive(Debug, Error)]
 #[error("cannot listen on {protocol} {address}: {cause}{}", cure(.cause))]
 pub struct ListenError {
     protocol: &'static str,
     address: SocketAddr,
     cause: io::Error,
+}
+
+impl ListenError {
+    /// What the system said when `protocol` was to listen on `address`.
+    pub(crate) fn new(protocol: &'static str, address: SocketAddr, cause: io::Error) -> Self {
+        ListenError {
+            protocol,
+            address,
+            cause,
+        }
+    }
 }
 
 fn cure(cause: &io::Error) -> &'static str {
@@ -30,33 +41,39 @@ fn cure(cause: &io::Error) -> &'static str {
 /// `count` TCP listeners on one address, non-blocking, with TCP_NODELAY for what they accept. Port
 /// 0 is resolved by the first, and the others take its port.
 pub fn tcp(address: SocketAddr, count: usize) -> Result<Vec<TcpListener>, ListenError> {
-    let failed = |cause| ListenError {
-        protocol: "TCP",
-        address,
-        cause,
+    let failed = |cause| ListenError::new("TCP", address, cause);
+    let sockets = bind_group(address, count).map_err(failed)?;
+    let listen = |socket: Socket| {
+        socket.listen(BACKLOG)?;
+        Ok(TcpListener::from(socket))
     };
-    // SO_REUSEPORT would let a second daemon share the port unseen, so the port is first taken
-    // alone: that fails when anybody holds it.
-    let alone = tcp_socket(address, false).map_err(failed)?;
-    let address = alone
-        .local_addr()
-        .and_then(|bound| {
-            bound
-                .as_socket()
-                .ok_or_else(|| io::Error::other("not an IP socket"))
-        })
-        .map_err(failed)?;
-    drop(alone);
-    (0..count)
-        .map(|_| {
-            tcp_socket(address, true)
-                .map(TcpListener::from)
-                .map_err(failed)
-        })
-        .collect()
+    sockets
+        .into_iter()
+        .map(listen)
+        .collect::<io::Result<_>>()
+        .map_err(failed)
 }
 
-fn tcp_socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
+/// The first socket is bound alone, which fails when anybody holds the port, even another process
+/// of this user that would share it. Only then is it opened to the others.
+fn bind_group(address: SocketAddr, count: usize) -> io::Result<Vec<Socket>> {
+    let mut sockets = Vec::with_capacity(count);
+    if count > 0 {
+        let first = bind(address, false)?;
+        first.set_reuse_port(true)?;
+        let address = first.local_addr()?;
+        let address = address
+            .as_socket()
+            .ok_or_else(|| io::Error::other("not an IP socket"))?;
+        sockets.push(first);
+        for _ in 1..count {
+            sockets.push(bind(address, true)?);
+        }
+    }
+    Ok(sockets)
+}
+
+fn bind(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     let socket = Socket::new(
         Domain::for_address(address),
         Type::STREAM,
@@ -70,7 +87,6 @@ fn tcp_socket(address: SocketAddr, shared: bool) -> io::Result<Socket> {
     socket.set_tcp_nodelay(true)?;
     socket.set_nonblocking(true)?;
     socket.bind(&address.into())?;
-    socket.listen(BACKLOG)?;
     Ok(socket)
 }
 

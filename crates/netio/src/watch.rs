@@ -3,7 +3,7 @@
 //! A timer for each wait would be armed and disarmed with each request. Here a connection only
 //! writes down until when it may wait, and one ticking task looks through the list a few times a
 //! second and wakes what is late. The same task keeps the clock (and with it the Date field) and
-//! tells everyone when the worker is to stop. It sleeps while there is nothing to watch.
+//! tells everyone when the worker is to stop. It sleeps while no connection is there to watch.
 
 use std::cell::{Cell, RefCell};
 use std::rc::Rc;
@@ -30,8 +30,10 @@ pub struct Watch {
     date: Cell<[u8; DATE_BYTES]>,
     posts: RefCell<Slab<Post>>,
     stopping: Cell<bool>,
-    /// Wakes the ticking task when the first post is taken, and whoever waits for the last to go.
-    changed: Notify,
+    /// How many tasks may still take posts.
+    gates: Cell<usize>,
+    /// Wakes the ticking task when the first post is taken.
+    first_post: Notify,
 }
 
 #[derive(Debug)]
@@ -49,18 +51,20 @@ impl Watch {
             date: Cell::new([0; DATE_BYTES]),
             posts: RefCell::new(Slab::new()),
             stopping: Cell::new(false),
-            changed: Notify::new(),
+            gates: Cell::new(0),
+            first_post: Notify::new(),
         });
         watch.look_at_clock();
         watch
     }
 
-    /// Ticks until `stop` is requested, then wakes every post and ticks on until the last is gone.
+    /// Ticks until `stop` is requested, then wakes every post and ticks on until the last is gone
+    /// and every gate is closed.
     pub async fn keep(&self, stop: Stop) {
         loop {
             if self.posts.borrow().is_empty() && !self.stopping.get() {
                 tokio::select! {
-                    () = self.changed.notified() => {}
+                    () = self.first_post.notified() => {}
                     () = stop.requested() => {}
                 }
             } else if self.stopping.get() {
@@ -77,7 +81,7 @@ impl Watch {
             }
             let now = self.now();
             self.wake_if(|post| post.deadline.is_some_and(|deadline| deadline <= now));
-            if self.stopping.get() && self.posts.borrow().is_empty() {
+            if self.stopping.get() && self.gates.get() == 0 && self.posts.borrow().is_empty() {
                 return;
             }
         }
@@ -117,7 +121,7 @@ impl Watch {
     pub fn post(self: &Rc<Self>) -> Sentry {
         if self.posts.borrow().is_empty() {
             self.look_at_clock();
-            self.changed.notify_one();
+            self.first_post.notify_one();
         }
         let key = self.posts.borrow_mut().insert(Post {
             deadline: None,
@@ -126,6 +130,14 @@ impl Watch {
         Sentry {
             watch: Rc::clone(self),
             key,
+        }
+    }
+
+    /// Opens a gate: while it is held, connections may still come, so the watch goes on.
+    pub fn gate(self: &Rc<Self>) -> Gate {
+        self.gates.set(self.gates.get() + 1);
+        Gate {
+            watch: Rc::clone(self),
         }
     }
 
@@ -148,6 +160,18 @@ impl Watch {
                 waker.wake();
             }
         }
+    }
+}
+
+/// Held by a listener as long as it may bring connections.
+#[derive(Debug)]
+pub struct Gate {
+    watch: Rc<Watch>,
+}
+
+impl Drop for Gate {
+    fn drop(&mut self) {
+        self.watch.gates.set(self.watch.gates.get() - 1);
     }
 }
 

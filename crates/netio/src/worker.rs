@@ -9,9 +9,12 @@ use thiserror::Error;
 use tokio::runtime::{Builder, LocalOptions};
 use tokio::sync::mpsc;
 use tokio::time::{Instant, sleep_until};
-use tracing::info;
+use tracing::{error, info};
 
 use crate::shutdown::{StopSignals, Stopper};
+
+/// A drain that is to last longer ends here.
+pub const LONGEST_DRAIN: Duration = Duration::from_hours(24);
 
 /// The workers of a daemon.
 #[derive(Debug)]
@@ -22,12 +25,13 @@ pub struct Crew {
 
 impl Crew {
     /// Starts one worker for each of `stations` (its listeners, its sockets, its counters). `work`
-    /// runs on the worker's thread and may use `spawn_local`; the worker ends when it returns.
+    /// runs on the worker's thread and may use `spawn_local`; the worker ends when it returns, and
+    /// the daemon with it if nobody asked for that: half a server would look healthy.
     pub fn start<S, W, F>(stations: Vec<S>, work: W) -> io::Result<Crew>
     where
         S: Send + 'static,
         W: Fn(S) -> F + Clone + Send + 'static,
-        F: Future<Output = ()>,
+        F: Future<Output = io::Result<()>>,
     {
         let (end, ended) = mpsc::unbounded_channel();
         let mut threads = Vec::with_capacity(stations.len());
@@ -43,7 +47,9 @@ impl Crew {
                     {
                         Ok(runtime) => {
                             let _ = report.send(Ok(()));
-                            runtime.block_on(work(station));
+                            if let Err(cause) = runtime.block_on(work(station)) {
+                                error!("a worker failed: {cause}");
+                            }
                         }
                         Err(error) => {
                             let _ = report.send(Err(error));
@@ -60,42 +66,54 @@ impl Crew {
     }
 
     /// Lets the workers work until a stop signal comes, then asks them to stop and waits until the
-    /// last has ended, at most `drain`; a second signal ends the wait.
+    /// last has ended, at most `drain` (at most [`LONGEST_DRAIN`]); a second signal ends the wait.
     ///
     /// # Errors
-    /// [`StillAtWork`]: what they were doing ends with the process.
+    /// A worker ended unasked, or some had not ended in time: what they were doing ends with the
+    /// process.
     pub async fn work_until_stopped(
         mut self,
         mut signals: StopSignals,
         stopper: Stopper,
         drain: Duration,
-    ) -> Result<(), StillAtWork> {
-        let signal = signals.next().await;
+    ) -> Result<(), WorkError> {
+        let signal = tokio::select! {
+            signal = signals.next() => signal,
+            _ = self.ended.recv() => return Err(WorkError::Ended),
+        };
         info!("{signal}: stopping; what is under way may take {drain:?}");
         stopper.request();
-        let deadline = Instant::now() + drain;
+        let deadline = Instant::now() + drain.min(LONGEST_DRAIN);
         let mut workers = self.threads.len();
         while workers > 0 {
-            tokio::select! {
-                _ = self.ended.recv() => workers -= 1,
-                () = sleep_until(deadline) => {
-                    return Err(StillAtWork { workers, reason: "the drain deadline passed" });
+            let reason = tokio::select! {
+                _ = self.ended.recv() => {
+                    workers -= 1;
+                    continue;
                 }
-                _ = signals.next() => {
-                    return Err(StillAtWork { workers, reason: "a second signal came" });
-                }
-            }
+                () = sleep_until(deadline) => "the drain deadline passed",
+                _ = signals.next() => "a second signal came",
+            };
+            return Err(WorkError::StillAtWork { workers, reason });
         }
         Ok(())
     }
 }
 
-/// Workers that had not ended when the daemon did.
+/// Why a daemon did not end well.
 #[derive(Debug, Error)]
-#[error("{reason}: ended with {workers} workers still at work, their connections cut")]
-pub struct StillAtWork {
-    workers: usize,
-    reason: &'static str,
+pub enum WorkError {
+    /// A worker ended before it was asked to; what it said is in the log.
+    #[error("a worker ended unasked")]
+    Ended,
+    /// Workers that had not ended when the daemon did.
+    #[error("{reason}: ended with {workers} workers still at work, their connections cut")]
+    StillAtWork {
+        /// How many.
+        workers: usize,
+        /// Why they were waited for no longer.
+        reason: &'static str,
+    },
 }
 
 /// How many workers a daemon starts when it is not told: one a core that it may use.

@@ -52,9 +52,7 @@ impl Service for Paths {
     async fn exchange(&self, request: &Request<'_>, body: &mut RequestBody<'_>) -> Response {
         let head = Head::build(StatusCode::OK).finish();
         let pieces = |pieces: &[&'static str], length| Body::Stream {
-            stream: Box::pin(Pieces(
-                pieces.iter().map(|&piece| Ok(piece.into())).collect(),
-            )),
+            stream: Pieces::of(pieces.iter().map(|&piece| Ok(piece.into())).collect()),
             length,
         };
         let body = match request.head.target.path().unwrap() {
@@ -62,10 +60,10 @@ impl Service for Paths {
             "/short" => pieces(&["one"], Some(10)),
             "/long" => pieces(&["one, two"], Some(3)),
             "/broken" => Body::Stream {
-                stream: Box::pin(Pieces(vec![
+                stream: Pieces::of(vec![
                     Ok("one".into()),
                     Err(io::Error::other("the origin broke")),
-                ])),
+                ]),
                 length: None,
             },
             "/read" => {
@@ -87,13 +85,30 @@ impl Service for Paths {
 }
 
 /// Each item after the task has been away once, as pieces from a socket come.
-struct Pieces(Vec<io::Result<Bytes>>);
+struct Pieces {
+    items: Vec<io::Result<Bytes>>,
+    was_away: bool,
+}
+
+impl Pieces {
+    fn of(items: Vec<io::Result<Bytes>>) -> Pin<Box<Pieces>> {
+        Box::pin(Pieces {
+            items,
+            was_away: false,
+        })
+    }
+}
 
 impl Stream for Pieces {
     type Item = io::Result<Bytes>;
 
-    fn poll_next(mut self: Pin<&mut Self>, _: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        Poll::Ready((!self.0.is_empty()).then(|| self.0.remove(0)))
+    fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
+        self.was_away = !self.was_away;
+        if self.was_away {
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        Poll::Ready((!self.items.is_empty()).then(|| self.items.remove(0)))
     }
 }
 
@@ -266,6 +281,30 @@ fn a_body_that_breaks_off_is_visibly_cut_and_nothing_follows() {
 }
 
 #[test]
+fn a_body_that_only_the_end_of_the_connection_would_end_is_cut_by_a_reset() {
+    let server = Running::start();
+    let mut stream = server.connect();
+    stream.write_all(b"GET /broken HTTP/1.0\r\n\r\n").unwrap();
+    let error = stream.read_to_end(&mut Vec::new()).unwrap_err();
+    assert_eq!(error.kind(), io::ErrorKind::ConnectionReset);
+}
+
+#[test]
+fn a_refusal_of_head_has_no_content() {
+    let server = Running::start();
+    for (fields, status) in [
+        ("Content-Length: 99999999999", 413),
+        ("Expect: miracles", 417),
+    ] {
+        let answer = server.send(&format!(
+            "HEAD /small HTTP/1.1\r\nHost: a\r\n{fields}\r\n\r\n"
+        ));
+        assert_eq!(answer.status(), Some(status));
+        assert!(answer.text().ends_with("\r\n\r\n"), "{}", answer.text());
+    }
+}
+
+#[test]
 fn the_answer_to_head_has_the_length_and_no_body() {
     let server = Running::start();
     let request = "HEAD /none HTTP/1.1\r\nHost: a\r\n\r\nHEAD /small HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
@@ -363,6 +402,47 @@ fn stopping_answers_what_is_under_way_and_what_is_just_coming_then_ends() {
     server.thread.join().unwrap();
     assert!(stopped.elapsed() < Duration::from_secs(4));
     assert!(TcpStream::connect(server.address).is_err());
+}
+
+#[test]
+fn connections_that_wait_for_room_are_answered_when_stopping_begins() {
+    let server = Running::with(Settings {
+        connections: 2,
+        ..Settings::default()
+    });
+    let held: Vec<TcpStream> = (0..2).map(|_| server.connect()).collect();
+    let mut waiting: Vec<TcpStream> = (0..300).map(|_| server.connect()).collect();
+    for stream in &mut waiting {
+        stream
+            .write_all(b"GET /small HTTP/1.1\r\nHost: a\r\n\r\n")
+            .unwrap();
+    }
+    server.stopper.request();
+    for stream in &mut waiting {
+        assert!(read_to_end(stream).unwrap().text().ends_with("small"));
+    }
+    drop(held);
+    server.thread.join().unwrap();
+}
+
+#[test]
+fn a_client_that_never_ends_its_request_does_not_hold_up_the_end() {
+    let server = Running::with(Settings::default());
+    let mut body = server.connect();
+    body.write_all(b"POST /unread HTTP/1.1\r\nHost: a\r\nContent-Length: 1000\r\n\r\n")
+        .unwrap();
+    let mut head = server.connect();
+    head.write_all(b"GET /small HT").unwrap();
+    std::thread::sleep(Duration::from_millis(200));
+    server.stopper.request();
+    let stopped = Instant::now();
+    // The last answer may still linger for its two seconds.
+    server.thread.join().unwrap();
+    assert!(
+        stopped.elapsed() < Duration::from_secs(5),
+        "{:?}",
+        stopped.elapsed()
+    );
 }
 
 #[test]

@@ -142,19 +142,25 @@ impl Unread {
         Ok(())
     }
 
-    /// Reads and drops it, at most `limit` bytes. Returns whether the end was reached: only then
-    /// can another request follow.
+    /// Reads and drops it, at most `limit` bytes, for `patience` and not while stopping. Returns
+    /// whether the end was reached: only then can another request follow.
     pub(super) async fn drain(
         mut self,
         transport: &mut Transport,
         limit: usize,
-        stall: Duration,
+        patience: Duration,
     ) -> bool {
+        transport.sentry.allow(patience);
         let mut left = limit;
         loop {
-            match read_chunk(transport, &mut self.decoder, stall).await {
-                Ok(None) => return true,
-                Ok(Some(bytes)) if bytes.len() <= left => left -= bytes.len(),
+            if self.drop_what_came(&mut transport.input).is_err() {
+                return false;
+            }
+            if self.decoder.is_done() {
+                return true;
+            }
+            match transport.fill_unless_stopping(BUFFER_BYTES).await {
+                Ok(Some(count)) if count > 0 && count <= left => left -= count,
                 _ => return false,
             }
         }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 /// The size of a lent buffer. A longer head grows it; a body passes through it in pieces.
 pub const BUFFER_BYTES: usize = 16 * 1024;
 
-/// How many unused buffers a worker keeps (4 MiB).
+/// How many unused buffers of each kind a worker keeps: at most 4 MiB for reading, 8 for writing.
 const KEPT: usize = 256;
 
 /// The unused buffers of one worker.

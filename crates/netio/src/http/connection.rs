@@ -3,6 +3,7 @@
 //! What can be answered from memory is: all requests that wait in the buffer are answered with one
 //! write. What cannot goes through [`Connection::exchange`], one at a time.
 
+use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::task::Poll;
@@ -23,23 +24,32 @@ use super::response::{Body, BodyStream, Framing, Response, Wire};
 use super::server::{Request, Server, Service};
 use super::transport::Transport;
 use crate::access_log::Entry;
+use crate::watch::Sentry;
 
 /// Answers that wait to be written before more requests of the same buffer are answered.
 const OUTPUT_HIGH: u64 = 256 * 1024;
 
 /// Serves `stream` to its end.
-pub(super) async fn run<S: Service>(server: &Server<S>, stream: TcpStream, client: SocketAddr) {
-    let transport = Transport::new(stream, &server.buffers, server.watch.post());
+pub(super) async fn run<S: Service>(
+    server: &Server<S>,
+    stream: TcpStream,
+    client: SocketAddr,
+    sentry: Sentry,
+) {
+    let transport = Transport::new(stream, &server.buffers, sentry);
     let mut connection = Connection {
         server,
         transport,
         client,
         scan: HeadScan::new(),
         has_served: false,
-        head_runs: false,
+        head_began: None,
+        stop_runs: false,
         entries: Vec::new(),
     };
-    match connection.serve().await {
+    let end = connection.serve().await;
+    connection.log();
+    match end {
         Ok(End::Gone) => {}
         Ok(End::Linger) => {
             let settings = &server.settings;
@@ -82,8 +92,10 @@ struct Connection<'s, S> {
     scan: HeadScan,
     /// Whether a request has been answered.
     has_served: bool,
-    /// Whether the deadline of the head at the front of the buffer runs.
-    head_runs: bool,
+    /// Since when the head at the front of the buffer is waited for, if it did not come at once.
+    head_began: Option<Instant>,
+    /// Whether stopping has begun, and with it the last deadline.
+    stop_runs: bool,
     /// Requests whose answers are not yet written, for the access log.
     entries: Vec<Entry>,
 }
@@ -137,50 +149,54 @@ impl<S: Service> Connection<'_, S> {
 
     /// Reads more of the next request.
     async fn read(&mut self) -> io::Result<Option<End>> {
-        let settings = &self.server.settings;
-        let limit = settings.limits.head_bytes();
-        if !self.transport.input.is_empty() {
-            if !self.head_runs {
-                self.head_runs = true;
-                self.transport.sentry.allow(settings.head);
-            }
-            return match self.transport.fill(limit).await {
-                Ok(0) => Ok(Some(End::Gone)),
-                Ok(_) => Ok(None),
-                Err(error) if error.kind() == io::ErrorKind::TimedOut => {
-                    self.server.counters.late.add(1);
-                    let text = "the request head did not come in time\n";
-                    self.refuse(StatusCode::REQUEST_TIMEOUT, text);
-                    self.flush().await?;
-                    Ok(Some(End::Linger))
-                }
-                Err(error) => Err(error),
-            };
+        let is_idle = self.transport.input.is_empty();
+        if is_idle {
+            self.transport.rest();
         }
-        self.transport.rest();
-        let patience = if self.has_served {
-            settings.idle
-        } else {
-            settings.head
+        self.set_deadline(is_idle);
+        match self.fill().await {
+            Ok(0) => Ok(Some(End::Gone)),
+            Ok(_) => Ok(None),
+            Err(error) if error.kind() != io::ErrorKind::TimedOut => Err(error),
+            Err(_) if is_idle => Ok(Some(End::Linger)),
+            Err(_) => {
+                self.server.counters.late.add(1);
+                let why = "the request head did not come in time";
+                self.refuse(StatusCode::REQUEST_TIMEOUT, why);
+                self.flush().await?;
+                Ok(Some(End::Linger))
+            }
+        }
+    }
+
+    /// A head may take so long from its first byte to its last, and a connection may be idle so
+    /// long before that.
+    fn set_deadline(&mut self, is_idle: bool) {
+        let settings = &self.server.settings;
+        let patience = match (is_idle, self.has_served) {
+            _ if self.stop_runs || self.head_began.is_some() => return,
+            (true, true) => settings.idle,
+            (true, false) => settings.head,
+            (false, _) => {
+                self.head_began = Some(Instant::now());
+                settings.head
+            }
         };
         self.transport.sentry.allow(patience);
-        let count = match self.transport.fill_unless_stopping(limit).await {
-            Ok(Some(count)) => count,
-            Ok(None) => {
-                // A request may be on its way: it is waited for a little, and answered.
-                self.transport.sentry.allow(settings.stop_grace);
-                match self.transport.fill(limit).await {
-                    Ok(count) => count,
-                    Err(_) => return Ok(Some(End::Linger)),
-                }
+    }
+
+    /// Reads. When stopping begins, a request may be on its way: it is waited for a little.
+    async fn fill(&mut self) -> io::Result<usize> {
+        let settings = &self.server.settings;
+        let limit = settings.limits.head_bytes();
+        if !self.stop_runs {
+            if let Some(count) = self.transport.fill_unless_stopping(limit).await? {
+                return Ok(count);
             }
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => return Ok(Some(End::Linger)),
-            Err(error) => return Err(error),
-        };
-        if count == 0 {
-            return Ok(Some(End::Gone));
+            self.stop_runs = true;
+            self.transport.sentry.allow(settings.stop_grace);
         }
-        Ok(None)
+        self.transport.fill(limit).await
     }
 
     /// Answers the requests in the buffer for as long as that takes no waiting.
@@ -232,7 +248,7 @@ impl<S: Service> Connection<'_, S> {
             }
             Err(error) => return Look::Refused(error),
         };
-        self.head_runs = false;
+        self.head_began = None;
         self.has_served = true;
         if head.framing != BodyFraming::None || head.expects_continue {
             return Look::Exchange { head: head.len };
@@ -265,17 +281,19 @@ impl<S: Service> Connection<'_, S> {
                 return Ok(false);
             }
         };
+        let request = self.request(&head);
+        let asked = Asked::of(&head);
+        let entry = self.entry(&request);
         let decoder = match BodyDecoder::new(head.framing, &settings.limits) {
             Ok(decoder) => decoder,
             Err(error) => {
-                self.refuse(error.status(), &format!("{error}\n"));
+                let response = self.refusal(error.status(), error);
+                let wire = self.wire(&asked, &response);
+                self.start(&asked, &wire, response, entry);
                 self.flush().await?;
                 return Ok(false);
             }
         };
-        let request = self.request(&head);
-        let asked = Asked::of(&head);
-        let entry = self.entry(&request);
         let mut body = RequestBody::new(
             &mut self.transport,
             decoder,
@@ -286,8 +304,7 @@ impl<S: Service> Connection<'_, S> {
         let mut response = self.server.service.exchange(&request, &mut body).await;
         let mut unread = body.leave();
         if let Err(error) = unread.drop_what_came(&mut self.transport.input) {
-            self.server.counters.refused.add(1);
-            response = Response::text(error.status(), format!("{error}\n")).and_close();
+            response = self.refusal(error.status(), error);
         }
         let mut wire = self.wire(&asked, &response);
         wire.persists &= unread.can_be_drained();
@@ -298,16 +315,35 @@ impl<S: Service> Connection<'_, S> {
         if !wire.persists {
             return Ok(false);
         }
-        let (bytes, stall) = (settings.drained_bytes, settings.body_stall);
-        Ok(unread.drain(&mut self.transport, bytes, stall).await)
+        let (bytes, patience) = (settings.drained_bytes, settings.linger);
+        Ok(unread.drain(&mut self.transport, bytes, patience).await)
     }
 
-    /// Writes a body as its pieces come. A piece that is ready goes out with what was rendered
-    /// before it; nothing rendered waits for a piece that is not.
+    /// Writes a body as its pieces come.
     async fn stream(&mut self, mut stream: BodyStream, framing: Framing) -> io::Result<()> {
+        let result = self.pieces(&mut stream, framing).await;
+        if result.is_ok() {
+            framing.end(&mut self.transport.output);
+            return self.flush().await;
+        }
+        // Cut short: what there is goes out, and the connection ends without the body's end, so
+        // that the client sees the cut.
+        if let Some(entry) = self.entries.last_mut() {
+            entry.is_cut = true;
+        }
+        if framing == Framing::UntilClose {
+            self.transport.reset_at_end();
+        }
+        self.flush().await?;
+        result
+    }
+
+    /// A piece that is ready goes out with what was rendered before it; nothing that is rendered
+    /// waits for a piece that is not.
+    async fn pieces(&mut self, stream: &mut BodyStream, framing: Framing) -> io::Result<()> {
         let stall = self.server.settings.write_stall;
         let mut sent = 0;
-        let result = loop {
+        loop {
             let ready = std::future::poll_fn(|context| {
                 Poll::Ready(match stream.as_mut().poll_next(context) {
                     Poll::Ready(item) => Some(item),
@@ -321,34 +357,25 @@ impl<S: Service> Connection<'_, S> {
                 self.transport.flush(stall).await?;
                 std::future::poll_fn(|context| stream.as_mut().poll_next(context)).await
             };
-            match item {
-                Some(Ok(chunk)) => {
-                    sent += chunk.len() as u64;
-                    if matches!(framing, Framing::Length(length) if sent > length) {
-                        break Err(io::Error::other("the body is longer than was said"));
-                    }
-                    framing.wrap(chunk, &mut self.transport.output);
-                    if self.transport.output.pending() >= OUTPUT_HIGH {
-                        self.transport.flush(stall).await?;
-                    }
-                }
-                Some(Err(error)) => break Err(error),
-                None if matches!(framing, Framing::Length(length) if sent < length) => {
-                    break Err(io::Error::from(io::ErrorKind::UnexpectedEof));
-                }
-                None => break Ok(()),
+            let Some(chunk) = item.transpose()? else {
+                break;
+            };
+            sent += chunk.len() as u64;
+            if matches!(framing, Framing::Length(length) if sent > length) {
+                return Err(io::Error::other("the body is longer than was said"));
             }
-        };
-        if let Some(entry) = self.entries.last_mut() {
-            entry.bytes = sent;
+            if let Some(entry) = self.entries.last_mut() {
+                entry.bytes = sent;
+            }
+            framing.wrap(chunk, &mut self.transport.output);
+            if self.transport.output.pending() >= OUTPUT_HIGH {
+                self.transport.flush(stall).await?;
+            }
         }
-        // Cut short: what there is goes out, and the connection ends without the body's end, so
-        // that the client sees the cut.
-        if result.is_ok() {
-            framing.end(&mut self.transport.output);
+        if matches!(framing, Framing::Length(length) if sent < length) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
-        self.flush().await?;
-        result
+        Ok(())
     }
 
     /// Renders a response. Returns its body if that is yet to come.
@@ -387,13 +414,15 @@ impl<S: Service> Connection<'_, S> {
 
     fn wire(&self, asked: &Asked, response: &Response) -> Wire {
         let framing = Framing::of(response.status(), response.body(), asked.version);
-        let until_close = framing == Framing::UntilClose && !asked.is_head;
+        // The length of a body that is not there would make the next answer a part of it.
+        let is_omitted = matches!(response.body(), Body::Omitted { .. });
+        let ends_it = (framing == Framing::UntilClose || is_omitted) && !asked.is_head;
         Wire {
             framing,
             version: asked.version,
             persists: asked.persists
                 && !response.closes()
-                && !until_close
+                && !ends_it
                 && !self.server.watch.is_stopping(),
             date: self.server.watch.date(),
         }
@@ -414,36 +443,54 @@ impl<S: Service> Connection<'_, S> {
     }
 
     fn refuse_head(&mut self, error: HeadError) {
-        self.refuse(error.status(), &format!("{error}\n"));
+        self.refuse(error.status(), error);
     }
 
     /// Renders the last answer of a connection whose requests can no longer be told apart.
-    fn refuse(&mut self, status: StatusCode, text: &str) {
-        self.server.counters.refused.add(1);
-        let response = Response::text(status, text).and_close();
+    fn refuse(&mut self, status: StatusCode, why: impl fmt::Display) {
+        let response = self.refusal(status, why);
         let asked = Asked {
-            is_head: false,
+            is_head: self.transport.input.filled().starts_with(b"HEAD "),
             version: Version::Http11,
             persists: false,
         };
-        let entry = self
-            .server
-            .log
-            .as_ref()
-            .map(|_| Entry::unreadable(self.client, Instant::now()));
+        let began = self.head_began.unwrap_or_else(Instant::now);
+        let log = self.server.log.as_ref();
+        let entry = log.map(|_| Entry::unreadable(self.client, began));
         let wire = self.wire(&asked, &response);
         self.start(&asked, &wire, response, entry);
     }
 
+    fn refusal(&self, status: StatusCode, why: impl fmt::Display) -> Response {
+        self.server.counters.refused.add(1);
+        Response::text(status, format!("{why}\n")).and_close()
+    }
+
     /// Writes what is rendered, then logs what it answered.
     async fn flush(&mut self) -> io::Result<()> {
-        let result = self.transport.flush(self.server.settings.write_stall).await;
-        if let Some(log) = &self.server.log {
-            for entry in self.entries.drain(..) {
-                log.write(&entry);
-            }
+        self.transport
+            .flush(self.server.settings.write_stall)
+            .await?;
+        self.log();
+        Ok(())
+    }
+
+    /// Logs the requests that were answered. What could not be written is taken from the last of
+    /// them, as if heads had no length.
+    fn log(&mut self) {
+        let Some(log) = &self.server.log else {
+            return;
+        };
+        let mut unwritten = self.transport.output.pending();
+        for entry in self.entries.iter_mut().rev() {
+            let lost = unwritten.min(entry.bytes);
+            entry.is_cut |= unwritten > 0;
+            entry.bytes -= lost;
+            unwritten -= lost;
         }
-        result
+        for entry in self.entries.drain(..) {
+            log.write(&entry);
+        }
     }
 }
 

@@ -20,8 +20,8 @@ use super::buffer::Buffers;
 const COPIED_BYTES: usize = 8 * 1024;
 /// How many pieces one write gathers.
 const GATHERED: usize = 16;
-/// How much of a file one call sends, so that one connection does not hold the worker for long.
-const FILE_STEP: u64 = 1024 * 1024;
+/// How much of a file one call sends: after it, other connections have their turn.
+const FILE_STEP: u64 = 512 * 1024;
 
 /// Bytes and files, in order, on their way out.
 #[derive(Debug)]

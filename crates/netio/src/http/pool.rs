@@ -1,16 +1,14 @@
 //! Idle connections to origins, kept by one worker for its next requests.
 
 use std::cell::RefCell;
-use std::collections::HashMap;
+use std::collections::VecDeque;
 use std::fmt;
 use std::time::{Duration, Instant};
 
 use super::client::Connection;
 
-/// How many idle connections are kept for one origin.
-const KEPT_PER_ORIGIN: usize = 128;
-/// How many idle connections are kept in all.
-const KEPT: usize = 1024;
+/// How many idle connections a worker keeps, to all origins together.
+const KEPT: usize = 256;
 /// How long one is kept: less than most origins wait (nginx 75 s, this server 60 s).
 const KEPT_FOR: Duration = Duration::from_secs(30);
 
@@ -20,10 +18,15 @@ pub struct Pool(RefCell<Idle>);
 
 #[derive(Default)]
 struct Idle {
-    /// The newest last.
-    by_origin: HashMap<String, Vec<(Instant, Connection)>>,
-    count: usize,
+    /// The one that was used last stands last.
+    kept: VecDeque<Kept>,
     is_closed: bool,
+}
+
+struct Kept {
+    origin: String,
+    since: Instant,
+    connection: Connection,
 }
 
 impl Pool {
@@ -31,10 +34,10 @@ impl Pool {
     pub fn take(&self, origin: &str, now: Instant) -> Option<Connection> {
         let mut idle = self.0.borrow_mut();
         loop {
-            let (since, mut connection) = idle.by_origin.get_mut(origin)?.pop()?;
-            idle.count -= 1;
-            if now.saturating_duration_since(since) < KEPT_FOR && connection.is_quiet() {
-                return Some(connection);
+            let place = idle.kept.iter().rposition(|kept| kept.origin == origin)?;
+            let mut kept = idle.kept.remove(place)?;
+            if kept.is_young(now) && kept.connection.is_quiet() {
+                return Some(kept.connection);
             }
         }
     }
@@ -43,43 +46,38 @@ impl Pool {
     /// many.
     pub fn keep(&self, origin: &str, connection: Connection, now: Instant) {
         let mut idle = self.0.borrow_mut();
-        if idle.is_closed || idle.count >= KEPT {
+        if idle.is_closed {
             return;
         }
-        let mut dropped = 0;
-        if !idle.by_origin.contains_key(origin) {
-            idle.by_origin.insert(origin.to_owned(), Vec::new());
+        while idle.kept.len() >= KEPT || idle.kept.front().is_some_and(|kept| !kept.is_young(now)) {
+            idle.kept.pop_front();
         }
-        if let Some(kept) = idle.by_origin.get_mut(origin) {
-            let before = kept.len();
-            if before >= KEPT_PER_ORIGIN {
-                kept.remove(0);
-            }
-            if kept
-                .first()
-                .is_some_and(|(since, _)| now.saturating_duration_since(*since) >= KEPT_FOR)
-            {
-                kept.retain(|(since, _)| now.saturating_duration_since(*since) < KEPT_FOR);
-            }
-            dropped = before - kept.len();
-            kept.push((now, connection));
-        }
-        idle.count = idle.count + 1 - dropped;
+        let origin = origin.to_owned();
+        idle.kept.push_back(Kept {
+            origin,
+            since: now,
+            connection,
+        });
     }
 
     /// Closes all, and keeps none from now on.
     pub fn close(&self) {
         let mut idle = self.0.borrow_mut();
         idle.is_closed = true;
-        idle.by_origin.clear();
-        idle.count = 0;
+        idle.kept.clear();
+    }
+}
+
+impl Kept {
+    fn is_young(&self, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) < KEPT_FOR
     }
 }
 
 impl fmt::Debug for Pool {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool")
-            .field("idle", &self.0.borrow().count)
+            .field("idle", &self.0.borrow().kept.len())
             .finish()
     }
 }

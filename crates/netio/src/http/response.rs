@@ -27,6 +27,12 @@ const OWNED_BY_CONNECTION: [&str; 5] = [
     "trailer",
 ];
 
+fn is_owned_by_connection(name: &str) -> bool {
+    OWNED_BY_CONNECTION
+        .iter()
+        .any(|owned| name.eq_ignore_ascii_case(owned))
+}
+
 /// A status line and fields, rendered once and shared by every response that carries them.
 #[derive(Clone, Debug)]
 pub struct Head {
@@ -83,10 +89,7 @@ impl HeadBuilder {
     /// # Errors
     /// The name is not a token, or the value holds CR, LF or NUL.
     pub fn field(mut self, name: &str, value: impl AsRef<[u8]>) -> Result<Self, SerializeError> {
-        if OWNED_BY_CONNECTION
-            .iter()
-            .any(|owned| name.eq_ignore_ascii_case(owned))
-        {
+        if is_owned_by_connection(name) {
             return Ok(self);
         }
         self.has_date |= name.eq_ignore_ascii_case("date");
@@ -140,7 +143,8 @@ impl Response {
         Response::new(head.finish(), Body::Bytes(text.into().into()))
     }
 
-    /// Adds a field that only this answer carries.
+    /// Adds a field that only this answer carries; those that the connection writes itself are
+    /// passed over.
     ///
     /// # Errors
     /// As [`HeadBuilder::field`].
@@ -149,8 +153,12 @@ impl Response {
         name: &str,
         value: impl AsRef<[u8]>,
     ) -> Result<Response, SerializeError> {
+        if is_owned_by_connection(name) {
+            return Ok(self);
+        }
         let value = value.as_ref();
         write::check_field(name, value)?;
+        self.head.has_date |= name.eq_ignore_ascii_case("date");
         for part in [name.as_bytes(), b": ", value, write::CRLF] {
             self.own.extend_from_slice(part);
         }

@@ -107,22 +107,24 @@ pub struct Server<S> {
 }
 
 /// Accepts connections and serves each on a task of its own until `stop`; then takes what the
-/// kernel had already accepted, and returns when the listener is closed. The connections go on until
-/// they are done; [`Watch::keep`] ends with the last.
+/// kernel had already accepted, over the bound too, and returns when the listener is closed. The
+/// connections go on until they are done; [`Watch::keep`] ends with the last.
+///
+/// # Errors
+/// The listener cannot be registered with the runtime.
 pub async fn serve<S: Service>(
     listener: std::net::TcpListener,
     server: Rc<Server<S>>,
     stop: Stop,
 ) -> io::Result<()> {
     let listener = TcpListener::from_std(listener)?;
-    // Held so that the watch goes on while there may be connections to come.
-    let _sentry = server.watch.post();
+    let _gate = server.watch.gate();
     let mut requested = std::pin::pin!(stop.requested());
     loop {
         let accepted = tokio::select! {
             biased;
-            accepted = listener.accept(), if server.has_room() => accepted,
             () = &mut requested => break,
+            accepted = listener.accept(), if server.has_room() => accepted,
             () = tokio::time::sleep(ACCEPT_PAUSE), if !server.has_room() => continue,
         };
         match accepted {
@@ -130,11 +132,19 @@ pub async fn serve<S: Service>(
             Err(error) => pause_after(&error, &server).await,
         }
     }
-    // What waits in the kernel's queue has been promised a connection.
-    while let Some(Ok((stream, client))) = accept_now(&listener).await {
-        welcome(&server, stream, client);
+    // What waits in the kernel's queue has been promised a connection. It is asked directly: the
+    // runtime may say that nothing is ready when it only wants another task to have its turn.
+    let listener = listener.into_std()?;
+    loop {
+        match listener.accept() {
+            Ok((stream, client)) => {
+                stream.set_nonblocking(true)?;
+                welcome(&server, TcpStream::from_std(stream)?, client);
+            }
+            Err(error) if is_the_clients(&error) => {}
+            Err(_) => return Ok(()),
+        }
     }
-    Ok(())
 }
 
 impl<S> Server<S> {
@@ -147,32 +157,32 @@ fn welcome<S: Service>(server: &Rc<Server<S>>, stream: TcpStream, client: Socket
     server.counters.accepted.add(1);
     server.counters.open.add(1);
     let server = Rc::clone(server);
+    // Taken before the task runs: the watch must know of it even if stopping begins first.
+    let sentry = server.watch.post();
     tokio::task::spawn_local(async move {
-        connection::run(&server, stream, client).await;
+        connection::run(&server, stream, client, sentry).await;
         server.counters.open.subtract(1);
     });
 }
 
-/// A connection that ended before it was accepted is the client's matter; a lack of descriptors or
-/// memory is ours, and would come back at once.
-async fn pause_after<S>(error: &io::Error, server: &Server<S>) {
-    if matches!(
+/// A connection that ended before it was accepted.
+fn is_the_clients(error: &io::Error) -> bool {
+    matches!(
         error.kind(),
-        io::ErrorKind::ConnectionAborted | io::ErrorKind::ConnectionReset
-    ) {
-        return;
-    }
-    server.counters.accept_failed.add(1);
-    warn!(%error, "cannot accept a connection; raise the limit of open files (ulimit -n)");
-    tokio::time::sleep(ACCEPT_PAUSE).await;
+        io::ErrorKind::ConnectionAborted
+            | io::ErrorKind::ConnectionReset
+            | io::ErrorKind::Interrupted
+    )
 }
 
-async fn accept_now(listener: &TcpListener) -> Option<io::Result<(TcpStream, SocketAddr)>> {
-    std::future::poll_fn(|context| {
-        std::task::Poll::Ready(match listener.poll_accept(context) {
-            std::task::Poll::Ready(accepted) => Some(accepted),
-            std::task::Poll::Pending => None,
-        })
-    })
-    .await
+/// A lack of descriptors or memory would come back at once.
+async fn pause_after<S>(error: &io::Error, server: &Server<S>) {
+    if is_the_clients(error) {
+        return;
+    }
+    if server.counters.accept_failed.value() == 0 {
+        warn!(%error, "cannot accept a connection; /metrics counts how often (if it is for want of open files: ulimit -n)");
+    }
+    server.counters.accept_failed.add(1);
+    tokio::time::sleep(ACCEPT_PAUSE).await;
 }

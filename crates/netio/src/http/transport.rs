@@ -5,6 +5,7 @@ use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
 use std::time::Duration;
 
+use socket2::SockRef;
 use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
@@ -85,6 +86,10 @@ impl Transport {
             sentry
                 .wait(|context| output.poll_write(context, stream))
                 .await?;
+            if !output.is_empty() {
+                // A fast reader would have the worker for itself.
+                tokio::task::yield_now().await;
+            }
         }
         Ok(())
     }
@@ -135,6 +140,13 @@ impl Transport {
                 self.stream.try_read(&mut byte),
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock
             )
+    }
+
+    /// Makes the end of this connection a reset: for an answer whose end only the connection's end
+    /// would tell, and which is not whole.
+    pub(super) fn reset_at_end(&self) {
+        // It fails only for a connection that is broken already.
+        let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
     }
 
     /// Ends the sending side, then reads and drops what still comes, at most `bytes` and for

@@ -25,7 +25,7 @@ mod train;
 pub use receive::ReceiveBatch;
 pub use send::{SendBatch, Sent};
 pub use set::SocketSet;
-pub use socket::{BindError, Socket, bind, bind_group, connect};
+pub use socket::{Socket, bind, bind_group, connect};
 pub use train::{Local, Train};
 
 /// The largest payload that a UDP datagram over IPv4 has room for, in bytes (65,535 less the

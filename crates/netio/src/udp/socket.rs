@@ -6,8 +6,9 @@ use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 
 use socket2::{Domain, Protocol, Type};
-use thiserror::Error;
 use tokio::io::unix::AsyncFd;
+
+use crate::listen::ListenError;
 
 /// What a bound socket asks the kernel to keep of datagrams that nobody read yet, in bytes (the
 /// system's `net.core.rmem_max` may allow less). All clients share it, so it takes more than the
@@ -29,34 +30,17 @@ pub struct Socket {
     kernel_drops: Cell<(u32, u32)>,
 }
 
-/// A socket that could not be bound.
-#[derive(Debug, Error)]
-#[error("cannot listen on UDP {address}: {cause}{}", cure(.cause))]
-pub struct BindError {
-    address: SocketAddr,
-    cause: io::Error,
-}
-
-fn cure(cause: &io::Error) -> &'static str {
-    match cause.kind() {
-        io::ErrorKind::AddrInUse => "; choose another port, or end the program that holds it",
-        io::ErrorKind::PermissionDenied => "; choose a port above 1023",
-        io::ErrorKind::AddrNotAvailable => "; choose an address of this machine",
-        _ => "",
-    }
-}
-
 /// A socket alone on its address. Port 0 lets the system choose.
-pub fn bind(address: SocketAddr) -> Result<Socket, BindError> {
-    let failed = |cause| BindError { address, cause };
+pub fn bind(address: SocketAddr) -> Result<Socket, ListenError> {
+    let failed = |cause| ListenError::new("UDP", address, cause);
     Socket::bound(address, false).map_err(failed)
 }
 
 /// `count` sockets on one address, among which the kernel spreads the sources (SO_REUSEPORT): the
 /// datagrams of one source always come to the same socket. Port 0 is resolved by the first, and the
 /// others take its port.
-pub fn bind_group(address: SocketAddr, count: usize) -> Result<Vec<Socket>, BindError> {
-    let failed = |cause| BindError { address, cause };
+pub fn bind_group(address: SocketAddr, count: usize) -> Result<Vec<Socket>, ListenError> {
+    let failed = |cause| ListenError::new("UDP", address, cause);
     let mut sockets = Vec::with_capacity(count);
     if count > 0 {
         // The first binds alone, which fails when anybody holds the port, even another process of
