@@ -509,14 +509,9 @@ fn requests_that_wait_unaccepted_when_the_stop_comes_are_answered() {
 #[test]
 fn spellings_of_one_large_file_do_not_hold_a_descriptor_each() {
     let site = Site::start();
-    let mut requests = String::new();
-    for dots in 0..500 {
-        let spelling = "/.".repeat(dots);
-        requests.push_str(&format!(
-            "HEAD {spelling}/big.bin HTTP/1.1\r\nHost: a\r\n\r\n"
-        ));
-    }
-    requests.push_str("HEAD /big.bin HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+    let spelled = |dots| format!("HEAD {}/big.bin HTTP/1.1\r\nHost: a\r\n", "/.".repeat(dots));
+    let requests: Vec<String> = (0..500).map(spelled).collect();
+    let requests = requests.join("\r\n") + "\r\n" + &spelled(0) + "Connection: close\r\n\r\n";
     let answers = site.send(requests);
     assert_eq!(answers.text().matches("HTTP/1.1 200 OK").count(), 501);
     let open = fs::read_dir(format!("/proc/{}/fd", site.program.id())).unwrap();
