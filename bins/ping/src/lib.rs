@@ -31,8 +31,8 @@ use crate::report::Report;
 use crate::session::Session;
 use crate::wire::Wire;
 
-/// How many events may wait for the report; a full queue makes the probing wait.
-const WAITING_EVENTS: usize = 4096;
+/// How many batches of events may wait for the report; a full queue makes the probing wait.
+const WAITING_BATCHES: usize = 64;
 
 /// Pings as `config` says and writes to standard output. Whether the host answered.
 pub fn run(config: &Config) -> Result<bool> {
@@ -53,7 +53,7 @@ pub fn run(config: &Config) -> Result<bool> {
     let bound = config.binding.interface.is_some() || config.binding.source.is_some();
     report.banner(config, bound.then_some(source))?;
 
-    let (events, reported) = sync_channel(WAITING_EVENTS);
+    let (events, reported) = sync_channel(WAITING_BATCHES);
     thread::scope(|scope| {
         let reporting = scope.spawn(move || report.run(&reported));
         let probing = Probing {
@@ -63,8 +63,10 @@ pub fn run(config: &Config) -> Result<bool> {
             session: Session::new(config.plan.clone(), Instant::now()),
             signals: &signals,
             events,
-            outstanding: config.output.outstanding,
+            output: config.output,
             departing: VecDeque::new(),
+            request: Vec::new(),
+            untold: Vec::new(),
         };
         let summary = probing.run();
         match reporting.join() {

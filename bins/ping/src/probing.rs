@@ -13,6 +13,7 @@ use netio::icmp::wait::{Signals, wait};
 use netio::icmp::{Endpoint, Notice};
 use netproto::icmp::Reason;
 
+use crate::config::Output;
 use crate::report::{Event, Reply};
 use crate::session::{Session, Summary, Verdict};
 use crate::wire::{Damage, Incoming, Wire};
@@ -29,11 +30,14 @@ pub(crate) struct Probing<'a> {
     pub(crate) wire: Wire,
     pub(crate) session: Session,
     pub(crate) signals: &'a Signals,
-    pub(crate) events: SyncSender<Event>,
-    /// Whether to tell of unanswered probes.
-    pub(crate) outstanding: bool,
+    pub(crate) events: SyncSender<Vec<Event>>,
+    pub(crate) output: Output,
     /// The ids of sends, each with the number of its probe.
     pub(crate) departing: VecDeque<(u32, u64)>,
+    /// Where probes are written.
+    pub(crate) request: Vec<u8>,
+    /// Events that the report has not been told of yet.
+    pub(crate) untold: Vec<Event>,
 }
 
 /// A datagram that concerns the session.
@@ -58,6 +62,7 @@ impl Probing<'_> {
             if self.session.is_over(now) {
                 let summary = self.session.summary(now);
                 self.tell(Event::End(summary));
+                self.tell_all();
                 return Ok(summary);
             }
             for _ in 0..BATCH {
@@ -66,33 +71,37 @@ impl Probing<'_> {
                 };
                 self.send(number)?;
             }
+            // On a fast path the answer is there already: no need to ask whether it is.
+            if self.receive()? {
+                continue;
+            }
+            self.tell_all();
             let now = Instant::now();
-            let busy = self.session.is_over(now) || self.session.poll_send(now).is_some();
-            let until = if busy {
-                Some(now)
-            } else {
-                self.session.next_wake()
-            };
-            wait(&[self.endpoint.as_fd()], self.signals, until)?;
-            self.receive()?;
+            if !self.session.is_over(now) && self.session.poll_send(now).is_none() {
+                let until = self.session.next_wake();
+                wait(&[self.endpoint.as_fd()], self.signals, until)?;
+                self.receive()?;
+            }
         }
     }
 
     fn send(&mut self, number: u64) -> Result<()> {
-        if self.outstanding
+        if self.output.outstanding
             && let Some(sequence) = self.session.outstanding()
         {
             let wall = SystemTime::now();
             self.tell(Event::Outstanding { wall, sequence });
         }
-        let request = self.wire.request(number as u16)?;
-        match self.endpoint.send(&request, self.target) {
+        self.wire.request(number as u16, &mut self.request)?;
+        match self.endpoint.send(&self.request, self.target) {
             Ok(sent) => {
                 self.session.on_sent(sent.at);
-                if self.departing.len() == AWAITING_DEPARTURE {
-                    self.departing.pop_front();
+                if self.departures_count() {
+                    if self.departing.len() == AWAITING_DEPARTURE {
+                        self.departing.pop_front();
+                    }
+                    self.departing.push_back((sent.id, number));
                 }
-                self.departing.push_back((sent.id, number));
                 self.tell(Event::Sent);
             }
             Err(error) if is_full(&error) => self.session.on_send_blocked(Instant::now()),
@@ -104,14 +113,23 @@ impl Probing<'_> {
         Ok(())
     }
 
-    /// Reads what has come. A reply's departure was told before it arrived, so the error queue is
-    /// read after the replies and heard before them.
-    fn receive(&mut self) -> Result<()> {
+    /// A flood asks when its probes leave until the neighbour's address is known, which is what
+    /// the departures tell apart, and then takes the times of its calls.
+    fn departures_count(&self) -> bool {
+        !(self.output.flood && self.session.has_answer())
+    }
+
+    /// Reads what has come; whether that was anything. A reply's departure was told before it
+    /// arrived, so the error queue is read after the replies and heard before them.
+    fn receive(&mut self) -> Result<bool> {
         let mut arrivals = Vec::new();
-        while arrivals.len() < BATCH {
+        let mut read = 0;
+        // The last read of a full round would only say that there is nothing more.
+        while read < BATCH && (read == 0 || self.session.on_their_way() > arrivals.len() as u64) {
             let Some(received) = self.endpoint.receive()? else {
                 break;
             };
+            read += 1;
             if let Some(incoming) = self.wire.read(received.bytes) {
                 arrivals.push(Arrival {
                     from: received.from.ip(),
@@ -121,7 +139,27 @@ impl Probing<'_> {
                 });
             }
         }
+        let departures_counted = self.departures_count();
+        // An error comes instead of a reply.
+        let look_for_errors = read == 0 || !self.departing.is_empty();
+        if look_for_errors {
+            read += self.take_notices(&mut arrivals)?;
+        }
+        for arrival in &arrivals {
+            self.hear(arrival);
+        }
+        if departures_counted && !self.departures_count() {
+            self.endpoint.ignore_departures()?;
+            self.departing.clear();
+        }
+        Ok(read > 0)
+    }
+
+    /// Empties the error queue; how many entries it had.
+    fn take_notices(&mut self, arrivals: &mut Vec<Arrival>) -> Result<usize> {
+        let mut taken = 0;
         while let Some(notice) = self.endpoint.notice()? {
+            taken += 1;
             match notice {
                 Notice::Transmitted { id, at } => {
                     if let Some(at_in_queue) = self.departing.iter().position(|d| d.0 == id) {
@@ -151,10 +189,7 @@ impl Probing<'_> {
                 }
             }
         }
-        for arrival in &arrivals {
-            self.hear(arrival);
-        }
-        Ok(())
+        Ok(taken)
     }
 
     fn hear(&mut self, arrival: &Arrival) {
@@ -204,8 +239,20 @@ impl Probing<'_> {
     }
 
     fn tell(&mut self, event: Event) {
+        let shown = !self.output.quiet || matches!(event, Event::Status(_) | Event::End(_));
+        // Only a flood has a mark for a probe.
+        let dull = matches!(event, Event::Sent) && !self.output.flood;
+        if shown && !dull {
+            self.untold.push(event);
+            if self.untold.len() >= BATCH {
+                self.tell_all();
+            }
+        }
+    }
+
+    fn tell_all(&mut self) {
         // The report has ended when nobody reads the output any more.
-        if self.events.send(event).is_err() {
+        if !self.untold.is_empty() && self.events.send(std::mem::take(&mut self.untold)).is_err() {
             self.session.stop(Instant::now());
         }
     }

@@ -123,21 +123,23 @@ impl<W: Write> Report<W> {
     }
 
     /// Writes what the events say until the last of them.
-    pub fn run(mut self, events: &Receiver<Event>) -> io::Result<()> {
+    pub fn run(mut self, events: &Receiver<Vec<Event>>) -> io::Result<()> {
         loop {
-            let event = match events.try_recv() {
-                Ok(event) => event,
+            let batch = match events.try_recv() {
+                Ok(batch) => batch,
                 Err(TryRecvError::Empty) => {
                     // Nothing to do: now is the time to show what there is.
                     self.out.flush()?;
                     match events.recv() {
-                        Ok(event) => event,
+                        Ok(batch) => batch,
                         Err(_) => return Ok(()),
                     }
                 }
                 Err(TryRecvError::Disconnected) => return self.out.flush(),
             };
-            self.event(&event)?;
+            for event in &batch {
+                self.event(event)?;
+            }
         }
     }
 

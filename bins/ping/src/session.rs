@@ -269,6 +269,16 @@ impl Session {
         (last.state == State::Waiting).then_some(self.transmitted as u16)
     }
 
+    /// How many probes were sent since the latest one that was answered.
+    pub fn on_their_way(&self) -> u64 {
+        self.transmitted - self.highest_answered
+    }
+
+    /// Whether the host has answered at all.
+    pub fn has_answer(&self) -> bool {
+        self.tally.received > 0
+    }
+
     /// How it stands at `now`.
     pub fn summary(&self, now: Instant) -> Summary {
         let patience = self.loss_after();
@@ -308,9 +318,8 @@ impl Session {
         let Some(last) = self.last_sent else {
             return self.next_due;
         };
-        let on_their_way = self.transmitted - self.highest_answered;
         match self.interval() {
-            Duration::ZERO if on_their_way < u64::from(self.plan.preload) => last,
+            Duration::ZERO if self.on_their_way() < u64::from(self.plan.preload) => last,
             Duration::ZERO => last + FLOOD_INTERVAL,
             _ => self.next_due,
         }

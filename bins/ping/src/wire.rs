@@ -82,17 +82,16 @@ impl Wire {
         }
     }
 
-    /// The echo request with this sequence number.
-    pub fn request(&self, sequence: u16) -> Result<Vec<u8>, EncodeError> {
+    /// Writes the echo request with this sequence number; `into` is made to fit.
+    pub fn request(&self, sequence: u16, into: &mut Vec<u8>) -> Result<(), EncodeError> {
         let message = Message::EchoRequest(Echo {
             identifier: self.identifier,
             sequence,
             data: &self.payload,
         });
-        let mut bytes = vec![0; message.encoded_len()];
+        into.resize(message.encoded_len(), 0);
         // The kernel writes ICMPv6 checksums itself, for it knows the source address.
-        message.encode(self.version(), Pseudo::None, &mut bytes)?;
-        Ok(bytes)
+        message.encode(self.version(), Pseudo::None, into)
     }
 
     /// Reads an ICMP message; `None` when it has nothing to do with this session.

@@ -15,14 +15,15 @@ const ICMP_FILTER: c_int = 1;
 /// From `linux/icmpv6.h`.
 const ICMPV6_FILTER: c_int = 1;
 
-/// Has the kernel stamp packets in software as they arrive and, with an id that counts the sends,
-/// as they leave (Documentation/networking/timestamping.rst).
-pub(super) fn stamp_packets(socket: &Socket) -> io::Result<()> {
-    let flags = libc::SOF_TIMESTAMPING_SOFTWARE
-        | libc::SOF_TIMESTAMPING_RX_SOFTWARE
-        | libc::SOF_TIMESTAMPING_TX_SOFTWARE
-        | libc::SOF_TIMESTAMPING_OPT_TSONLY;
+/// Has the kernel stamp packets in software as they arrive and, if `departures` are wanted, with an
+/// id that counts the sends, as they leave (Documentation/networking/timestamping.rst).
+pub(super) fn stamp_packets(socket: &Socket, departures: bool) -> io::Result<()> {
     let level = libc::SOL_SOCKET;
+    let arrivals = libc::SOF_TIMESTAMPING_SOFTWARE | libc::SOF_TIMESTAMPING_RX_SOFTWARE;
+    if !departures {
+        return set(socket, level, libc::SO_TIMESTAMPING, arrivals);
+    }
+    let flags = arrivals | libc::SOF_TIMESTAMPING_TX_SOFTWARE | libc::SOF_TIMESTAMPING_OPT_TSONLY;
     // The kernel starts to count the ids again when the option goes from off to on.
     set(socket, level, libc::SO_TIMESTAMPING, flags)?;
     let with_ids = flags | libc::SOF_TIMESTAMPING_OPT_ID;
