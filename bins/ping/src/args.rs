@@ -7,7 +7,8 @@ use clap::Parser;
 use netio::icmp::Binding;
 use netproto::icmp::Version;
 
-use crate::config::{Config, DEFAULT_SIZE, LARGEST_SIZE, Output};
+use crate::assertion::{self, Assertion};
+use crate::config::{Config, DEFAULT_SIZE, Format, LARGEST_SIZE, Output};
 use crate::session::{Pace, Plan};
 
 /// How long to wait for the last answers when there was none so far.
@@ -24,10 +25,12 @@ Examples:
   ping -t 3 -c 1 HOST          see which router is three hops away
   ping -s 1472 -c 1 HOST       a datagram that fills an Ethernet frame
   ping -6 HOST                 by IPv6
+  ping -c 100 -i 0.1 -q --stats HOST              percentiles, jitter, outages
+  ping -c 20 -q --assert 'loss<1%,p95<20ms' HOST  exit 1 if that is not so
 
 Exit codes:
   0  the host answered (with -w and -c: as often as asked)
-  1  it did not
+  1  it did not, or a bound of --assert was not kept
   2  anything else: a bad flag, an unknown name, no permission
 
 Ctrl-C ends with the summary; Ctrl-\\ (SIGQUIT) prints how it stands and goes on.
@@ -90,6 +93,18 @@ pub struct Args {
     /// Print the ICMP identifier too
     #[arg(short = 'v', long)]
     verbose: bool,
+    /// After the summary, print the loss with its 95 % interval, percentiles, jitter and outages
+    #[arg(long = "stats")]
+    statistics: bool,
+    /// Write NDJSON: an object a reply, and a summary whatever happens
+    #[arg(long, conflicts_with_all = ["csv", "flood"])]
+    json: bool,
+    /// Write CSV: a row a reply, and at the end one for each probe without
+    #[arg(long, conflicts_with = "flood")]
+    csv: bool,
+    /// Bounds such as 'loss<1%,p95<20ms': exit 1 and name the figure that breaks one
+    #[arg(long, value_name = "BOUNDS", value_parser = assertions)]
+    assert: Option<Assertions>,
     /// Use IPv4
     #[arg(short = '4', long, conflicts_with = "ipv6")]
     ipv4: bool,
@@ -100,6 +115,9 @@ pub struct Args {
 
 #[derive(Debug, Clone)]
 struct Pattern(Vec<u8>);
+
+#[derive(Debug, Clone)]
+struct Assertions(Vec<Assertion>);
 
 impl Args {
     /// The checked configuration, or what is wrong and how to cure it.
@@ -147,7 +165,14 @@ impl Args {
                 verbose: self.verbose,
                 outstanding: self.outstanding,
                 numeric: self.numeric,
+                statistics: self.statistics,
+                format: match (self.json, self.csv) {
+                    (true, _) => Format::Json,
+                    (_, true) => Format::Csv,
+                    _ => Format::Text,
+                },
             },
+            assertions: self.assert.map(|bounds| bounds.0).unwrap_or_default(),
         })
     }
 }
@@ -188,6 +213,10 @@ fn seconds(text: &str) -> Result<Duration, String> {
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .filter(|duration| *duration < Duration::from_secs(u64::from(u32::MAX)))
         .ok_or_else(|| "a number of seconds such as 1 or 0.2 is needed".to_owned())
+}
+
+fn assertions(text: &str) -> Result<Assertions, String> {
+    assertion::parse(text).map(Assertions)
 }
 
 fn pattern(text: &str) -> Result<Pattern, String> {

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use netio::icmp::Binding;
 use netproto::icmp::Version;
 
+use crate::assertion::Assertion;
 use crate::session::Plan;
 
 /// The default payload, with which the datagram has 84 octets over IPv4.
@@ -31,6 +32,8 @@ pub struct Config {
     pub plan: Plan,
     /// What to print.
     pub output: Output,
+    /// The bounds that the figures must keep.
+    pub assertions: Vec<Assertion>,
 }
 
 /// What to print.
@@ -52,6 +55,22 @@ pub struct Output {
     pub outstanding: bool,
     /// Addresses only, no names (-n).
     pub numeric: bool,
+    /// The figures that iputils does not have, after the summary (--stats).
+    pub statistics: bool,
+    /// In which form.
+    pub format: Format,
+}
+
+/// The form of the output.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Format {
+    /// iputils' lines.
+    #[default]
+    Text,
+    /// An object a line (--json).
+    Json,
+    /// A row a reply (--csv).
+    Csv,
 }
 
 impl Config {

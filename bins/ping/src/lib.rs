@@ -1,11 +1,13 @@
 //! ping: sends ICMP echo requests and reports what came back.
 //!
-//! Read in this order: [`config`], [`session`] (which probe is in what state; pure), [`wire`]
-//! (probes and answers as bytes; pure), `probing` (the loop between session and socket),
-//! [`report`] (the lines).
+//! Read in this order: [`config`], [`session`] (which probe is in what state; pure), [`history`]
+//! (what all of them amount to; pure), [`wire`] (probes and answers as bytes; pure), `probing` (the
+//! loop between session and socket), [`report`] (the lines, JSON, CSV).
 
 pub mod args;
+pub mod assertion;
 pub mod config;
+pub mod history;
 mod probing;
 pub mod report;
 pub mod session;
@@ -25,17 +27,38 @@ use netio::icmp::open;
 use netio::icmp::wait::Signals;
 use netproto::icmp::Version;
 
-use crate::config::Config;
+use crate::config::{Config, Format};
 use crate::probing::Probing;
-use crate::report::Report;
-use crate::session::Session;
+use crate::report::{Report, failure};
+use crate::session::{Session, Summary};
 use crate::wire::Wire;
 
 /// How many batches of events may wait for the report; a full queue makes the probing wait.
 const WAITING_BATCHES: usize = 64;
 
-/// Pings as `config` says and writes to standard output. Whether the host answered.
+/// Pings as `config` says and writes to standard output. Whether the host answered and all bounds
+/// were kept.
 pub fn run(config: &Config) -> Result<bool> {
+    let probed = probe(config);
+    if let Err(error) = &probed
+        && config.output.format == Format::Json
+    {
+        // Whoever reads the objects gets a summary in any case; of an output that is gone, the
+        // error itself tells.
+        let _ = failure(&mut io::stdout(), &config.host, format!("{error:#}"));
+    }
+    let summary = probed?;
+    let mut kept = true;
+    for assertion in &config.assertions {
+        if let Err(broken) = assertion.check(&summary) {
+            eprintln!("ping: {broken}");
+            kept = false;
+        }
+    }
+    Ok(summary.success && kept)
+}
+
+fn probe(config: &Config) -> Result<Summary> {
     let signals = Signals::catch().context("cannot catch signals")?;
     let target = resolve(&config.host, config.version)?;
     let version = Version::of(target.ip());
@@ -75,6 +98,6 @@ pub fn run(config: &Config) -> Result<bool> {
             Ok(written) => written.context("cannot write")?,
             Err(panic) => std::panic::resume_unwind(panic),
         }
-        Ok(summary?.success)
+        summary
     })
 }

@@ -10,11 +10,11 @@ use std::time::{Instant, SystemTime};
 use anyhow::Result;
 use netio::icmp::open::words;
 use netio::icmp::wait::{Signals, wait};
-use netio::icmp::{Endpoint, Notice};
+use netio::icmp::{Endpoint, Notice, Stamp};
 use netproto::icmp::Reason;
 
-use crate::config::Output;
-use crate::report::{Event, Reply};
+use crate::config::{Format, Output};
+use crate::report::{Event, Reply, ReplyFate};
 use crate::session::{Session, Summary, Verdict};
 use crate::wire::{Damage, Incoming, Wire};
 
@@ -44,7 +44,7 @@ pub(crate) struct Probing<'a> {
 struct Arrival {
     from: IpAddr,
     ttl: Option<u8>,
-    at: Instant,
+    stamp: Stamp,
     incoming: Incoming,
 }
 
@@ -61,7 +61,16 @@ impl Probing<'_> {
             }
             if self.session.is_over(now) {
                 let summary = self.session.summary(now);
-                self.tell(Event::End(summary));
+                if self.output.format != Format::Text {
+                    for (number, in_flight) in self.session.unanswered(now) {
+                        let sequence = number as u16;
+                        self.tell(Event::Unanswered {
+                            sequence,
+                            in_flight,
+                        });
+                    }
+                }
+                self.tell(Event::End(summary.clone()));
                 self.tell_all();
                 return Ok(summary);
             }
@@ -134,7 +143,7 @@ impl Probing<'_> {
                 arrivals.push(Arrival {
                     from: received.from.ip(),
                     ttl: received.ttl,
-                    at: received.stamp.at,
+                    stamp: received.stamp,
                     incoming,
                 });
             }
@@ -179,7 +188,7 @@ impl Probing<'_> {
                     |incoming| Arrival {
                         from: offender,
                         ttl,
-                        at: stamp.at,
+                        stamp,
                         incoming,
                     },
                 )),
@@ -204,13 +213,24 @@ impl Probing<'_> {
                     self.session.on_corrupt_reply();
                     None
                 } else {
-                    Some(self.session.on_reply(sequence, arrival.at))
+                    Some(self.session.on_reply(sequence, arrival.stamp.at))
                 };
-                let (rtt, duplicate) = match verdict {
+                let (trip, fate) = match verdict {
                     Some(Verdict::Unknown) => return,
-                    Some(Verdict::Answered { rtt }) => (Some(rtt), false),
-                    Some(Verdict::Duplicate { rtt }) => (Some(rtt), true),
-                    None => (None, false),
+                    Some(Verdict::Answered {
+                        trip,
+                        late,
+                        reordered,
+                    }) => {
+                        let fate = match (reordered, late) {
+                            (true, _) => ReplyFate::Reordered,
+                            (_, true) => ReplyFate::Late,
+                            _ => ReplyFate::Answered,
+                        };
+                        (Some(trip), fate)
+                    }
+                    Some(Verdict::Duplicate { trip }) => (Some(trip), ReplyFate::Duplicate),
+                    None => (None, ReplyFate::Corrupt),
                 };
                 self.tell(Event::Reply(Reply {
                     wall,
@@ -218,8 +238,9 @@ impl Probing<'_> {
                     len,
                     sequence,
                     ttl: arrival.ttl,
-                    rtt,
-                    duplicate,
+                    trip,
+                    stamped_by: arrival.stamp.source,
+                    fate,
                     damage,
                 }));
             }

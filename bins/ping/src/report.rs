@@ -1,20 +1,27 @@
-//! The text output, which is that of iputils.
+//! What is written: iputils' lines, JSON or CSV.
 //!
-//! It runs beside the probing and is told what happened by [`Event`]s, so that neither a slow
+//! A report runs beside the probing and is told what happened by [`Event`]s, so that neither a slow
 //! terminal nor a slow name server delays a probe.
+
+mod csv;
+mod json;
+mod text;
 
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::sync::mpsc::{Receiver, TryRecvError};
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::SystemTime;
 
-use netio::icmp::names::Names;
-use netproto::icmp::{Reason, Version};
+use netio::icmp::StampSource;
+use netproto::icmp::Reason;
 
-use crate::config::{Config, Output};
-use crate::session::Summary;
+use self::csv::Csv;
+use self::json::Json;
+pub use self::json::failure;
+use self::text::Text;
+use crate::config::{Config, Format};
+use crate::session::{RoundTrip, Summary};
 use crate::wire::Damage;
-use crate::words::describe;
 
 /// What happened to a session.
 #[derive(Debug)]
@@ -43,6 +50,13 @@ pub enum Event {
         /// The probe.
         sequence: u16,
     },
+    /// At the end, a probe without an answer.
+    Unanswered {
+        /// The probe.
+        sequence: u16,
+        /// Whether one may still come.
+        in_flight: bool,
+    },
     /// The user asked how it stands.
     Status(Summary),
     /// It is over.
@@ -62,64 +76,96 @@ pub struct Reply {
     pub sequence: u16,
     /// Its TTL or hop limit.
     pub ttl: Option<u8>,
-    /// The round-trip time; none for a reply whose checksum is wrong.
-    pub rtt: Option<Duration>,
-    /// Whether the probe had been answered before.
-    pub duplicate: bool,
+    /// How long it took; none for a reply whose checksum is wrong.
+    pub trip: Option<RoundTrip>,
+    /// Who took the time of its arrival.
+    pub stamped_by: StampSource,
+    /// What it is to its probe.
+    pub fate: ReplyFate,
     /// What is wrong with it.
     pub damage: Option<Damage>,
 }
 
-/// Writes the lines.
+/// What a reply is to its probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ReplyFate {
+    /// The first answer, in time and in order.
+    Answered,
+    /// The first answer, when the probe would have counted as lost.
+    Late,
+    /// The first answer, after that to a later probe.
+    Reordered,
+    /// A further answer.
+    Duplicate,
+    /// None, for its checksum is wrong.
+    Corrupt,
+}
+
+impl ReplyFate {
+    const fn word(self) -> &'static str {
+        match self {
+            ReplyFate::Answered => "answered",
+            ReplyFate::Late => "late",
+            ReplyFate::Reordered => "reordered",
+            ReplyFate::Duplicate => "duplicate",
+            ReplyFate::Corrupt => "corrupt",
+        }
+    }
+}
+
+const fn source_word(source: StampSource) -> &'static str {
+    match source {
+        StampSource::Kernel => "kernel",
+        StampSource::Program => "program",
+    }
+}
+
+/// Who said when the probe left.
+const fn sent_word(trip: RoundTrip) -> &'static str {
+    match trip.queued {
+        Some(_) => "kernel",
+        None => "program",
+    }
+}
+
+fn unix_seconds(wall: SystemTime) -> f64 {
+    wall.duration_since(SystemTime::UNIX_EPOCH)
+        .unwrap_or_default()
+        .as_secs_f64()
+}
+
+/// Writes what the events say.
 #[derive(Debug)]
-pub struct Report<W> {
-    out: W,
-    output: Output,
-    host: String,
-    target: IpAddr,
-    identifier: u16,
-    names: Option<Names>,
+pub struct Report<W: Write> {
+    face: Face<W>,
+}
+
+#[derive(Debug)]
+#[expect(clippy::large_enum_variant, reason = "there is one, made once")]
+enum Face<W: Write> {
+    Text(Text<W>),
+    Json(Json<W>),
+    Csv(Csv<W>),
 }
 
 impl<W: Write> Report<W> {
     /// A report on the probing of `target`.
     pub fn new(config: &Config, target: IpAddr, identifier: u16, out: W) -> Report<W> {
-        let mut names = (!config.numeric()).then(Names::default);
-        if let Some(names) = &mut names {
-            // The answer is likely to be there when the first reply needs it.
-            names.ask(target);
-        }
-        Report {
-            out,
-            output: config.output,
-            host: config.host.clone(),
-            target,
-            identifier,
-            names,
-        }
+        let face = match config.output.format {
+            Format::Text => Face::Text(Text::new(config, target, identifier, out)),
+            Format::Json => Face::Json(Json::new(config, target, out)),
+            Format::Csv => Face::Csv(Csv::new(target, out)),
+        };
+        Report { face }
     }
 
-    /// The first line.
+    /// What stands before the first probe.
     pub fn banner(&mut self, config: &Config, source: Option<IpAddr>) -> io::Result<()> {
-        if !config.pattern.is_empty() && !self.output.quiet {
-            write!(self.out, "PATTERN: 0x")?;
-            for octet in &config.pattern {
-                write!(self.out, "{octet:02x}")?;
-            }
-            writeln!(self.out)?;
+        match &mut self.face {
+            Face::Text(text) => text.banner(config, source),
+            Face::Json(_) => Ok(()),
+            Face::Csv(csv) => csv.header(),
         }
-        write!(self.out, "PING {} ({}) ", self.host, self.target)?;
-        if let Some(source) = source {
-            let interface = config.binding.interface.as_deref().unwrap_or_default();
-            write!(self.out, "from {source} {interface}: ")?;
-        }
-        let size = config.size;
-        match Version::of(self.target) {
-            // The data, and the datagram with its IP and ICMP headers.
-            Version::V4 => writeln!(self.out, "{size}({}) bytes of data.", size + 28)?,
-            Version::V6 => writeln!(self.out, "{size} data bytes")?,
-        }
-        self.out.flush()
     }
 
     /// Writes what the events say until the last of them.
@@ -129,264 +175,29 @@ impl<W: Write> Report<W> {
                 Ok(batch) => batch,
                 Err(TryRecvError::Empty) => {
                     // Nothing to do: now is the time to show what there is.
-                    self.out.flush()?;
+                    self.flush()?;
                     match events.recv() {
                         Ok(batch) => batch,
                         Err(_) => return Ok(()),
                     }
                 }
-                Err(TryRecvError::Disconnected) => return self.out.flush(),
+                Err(TryRecvError::Disconnected) => return self.flush(),
             };
             for event in &batch {
-                self.event(event)?;
+                match &mut self.face {
+                    Face::Text(text) => text.event(event)?,
+                    Face::Json(json) => json.event(event)?,
+                    Face::Csv(csv) => csv.event(event)?,
+                }
             }
         }
     }
 
-    fn event(&mut self, event: &Event) -> io::Result<()> {
-        let Output { quiet, flood, .. } = self.output;
-        match event {
-            Event::Sent if flood && !quiet => write!(self.out, "."),
-            Event::NotSent(_) if flood && !quiet => write!(self.out, "E"),
-            Event::NotSent(why) if !quiet => {
-                self.out.flush()?;
-                writeln!(io::stderr(), "ping: {why}")
-            }
-            Event::Reply(reply) if flood && !quiet => match reply.damage {
-                Some(Damage::Checksum) => write!(self.out, "\u{8}C"),
-                _ => write!(self.out, "\u{8} \u{8}"),
-            },
-            Event::Reply(reply) if !quiet => self.reply(reply),
-            Event::Error { .. } if flood && !quiet => write!(self.out, "\u{8}E"),
-            Event::Error {
-                wall,
-                from,
-                sequence,
-                reason,
-            } if !quiet => {
-                self.wall_clock(*wall)?;
-                let from = self.address(*from);
-                let what = describe(Version::of(self.target), *reason);
-                writeln!(self.out, "From {from} icmp_seq={sequence} {what}")
-            }
-            Event::Outstanding { wall, sequence } if !quiet => {
-                self.wall_clock(*wall)?;
-                writeln!(self.out, "no answer yet for icmp_seq={sequence}")
-            }
-            Event::Status(summary) => {
-                self.out.flush()?;
-                writeln!(io::stderr(), "\r{}", status_line(summary))
-            }
-            Event::End(summary) => self.summary(summary),
-            _ => Ok(()),
-        }
-    }
-
-    fn reply(&mut self, reply: &Reply) -> io::Result<()> {
-        self.wall_clock(reply.wall)?;
-        let from = self.address(reply.from);
-        let Reply { len, sequence, .. } = reply;
-        write!(self.out, "{len} bytes from {from}: icmp_seq={sequence}")?;
-        if self.output.verbose {
-            write!(self.out, " ident={}", self.identifier)?;
-        }
-        if let Some(ttl) = reply.ttl {
-            write!(self.out, " ttl={ttl}")?;
-        }
-        if reply.damage == Some(Damage::Truncated) {
-            return writeln!(self.out, " (truncated)");
-        }
-        if let Some(rtt) = reply.rtt {
-            write!(self.out, " time={} ms", shrinking_ms(rtt))?;
-        }
-        if reply.duplicate {
-            write!(self.out, " (DUP!)")?;
-        }
-        if reply.damage == Some(Damage::Checksum) {
-            write!(self.out, " (BAD CHECKSUM!)")?;
-        }
-        if reply.from != self.target {
-            write!(self.out, " (DIFFERENT ADDRESS!)")?;
-        }
-        if let Some(Damage::Data { at, sent, received }) = reply.damage {
-            write!(
-                self.out,
-                "\nwrong data byte #{at} should be 0x{sent:x} but was 0x{received:x}"
-            )?;
-        }
-        writeln!(self.out)
-    }
-
-    fn wall_clock(&mut self, wall: SystemTime) -> io::Result<()> {
-        if !self.output.wall_clock {
-            return Ok(());
-        }
-        let since = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
-        let (seconds, us) = (since.as_secs(), since.subsec_micros());
-        write!(self.out, "[{seconds}.{us:06}] ")
-    }
-
-    fn address(&mut self, address: IpAddr) -> String {
-        match self.names.as_mut().and_then(|names| names.name(address)) {
-            Some(name) => format!("{name} ({address})"),
-            None => address.to_string(),
-        }
-    }
-
-    fn summary(&mut self, summary: &Summary) -> io::Result<()> {
-        let tally = summary.tally;
-        writeln!(self.out, "\n--- {} ping statistics ---", self.host)?;
-        write!(
-            self.out,
-            "{} packets transmitted, {} received",
-            summary.transmitted, tally.received
-        )?;
-        for (count, what) in [
-            (tally.duplicates, "duplicates"),
-            (tally.corrupted, "corrupted"),
-            (tally.errors, "errors"),
-        ] {
-            if count > 0 {
-                write!(self.out, ", +{count} {what}")?;
-            }
-        }
-        if let Some(loss) = Loss::of(summary) {
-            if loss.told_apart > 0 {
-                write!(self.out, ", {} in flight", loss.told_apart)?;
-            }
-            write!(
-                self.out,
-                ", {}% packet loss, time {}ms",
-                six_digits(loss.percent),
-                (summary.elapsed + Duration::from_micros(500)).as_millis()
-            )?;
-        }
-        writeln!(self.out)?;
-        let mut figures = Vec::new();
-        if let Some(rtt) = summary.rtt {
-            let [min, mean, max, mdev] = [rtt.min, rtt.mean, rtt.max, rtt.mdev].map(three_decimals);
-            figures.push(format!(
-                "rtt min/avg/max/mdev = {min}/{mean}/{max}/{mdev} ms"
-            ));
-        }
-        if summary.pipe > 1 {
-            figures.push(format!("pipe {}", summary.pipe));
-        }
-        if let (Some(gap), Some(rtt)) = (summary.gap, summary.rtt) {
-            let [gap, ewma] = [gap, rtt.ewma].map(three_decimals);
-            figures.push(format!("ipg/ewma {gap}/{ewma} ms"));
-        }
-        writeln!(self.out, "{}", figures.join(", "))?;
-        self.out.flush()
-    }
-}
-
-/// How much was lost, of the probes whose fate is known.
-struct Loss {
-    percent: f64,
-    /// Probes in flight, told only where they would change the percentage.
-    told_apart: u64,
-}
-
-impl Loss {
-    fn of(summary: &Summary) -> Option<Loss> {
-        let percent = |of: u64| {
-            let lost = of.saturating_sub(summary.tally.received);
-            (of > 0).then(|| lost as f64 * 100.0 / of as f64)
-        };
-        let naive = percent(summary.transmitted)?;
-        let known = summary.transmitted - summary.in_flight;
-        let true_loss = percent(known).unwrap_or(0.0);
-        let changed = (naive - true_loss).abs() > f64::EPSILON;
-        Some(Loss {
-            percent: true_loss,
-            told_apart: if changed { summary.in_flight } else { 0 },
-        })
-    }
-}
-
-fn status_line(summary: &Summary) -> String {
-    let received = summary.tally.received;
-    let percent = Loss::of(summary).map_or(0, |loss| loss.percent as u64);
-    let rtt = summary.rtt.map_or_else(String::new, |rtt| {
-        let [min, mean, ewma, max] = [rtt.min, rtt.mean, rtt.ewma, rtt.max].map(three_decimals);
-        format!(", min/avg/ewma/max = {min}/{mean}/{ewma}/{max} ms")
-    });
-    let transmitted = summary.transmitted;
-    format!("{received}/{transmitted} packets, {percent}% loss{rtt}")
-}
-
-/// Milliseconds with three decimals, two from 1 ms on, one from 10 ms on, none from 100 ms on.
-fn shrinking_ms(rtt: Duration) -> String {
-    let us = rtt.as_micros();
-    let (decimals, unit) = match us {
-        99_950.. => (0, 1000),
-        9_995.. => (1, 100),
-        1_000.. => (2, 10),
-        _ => (3, 1),
-    };
-    // Rounded half up to the last digit shown.
-    let rounded = (us + unit / 2) / unit * unit;
-    format!("{:.decimals$}", rounded as f64 / 1000.0)
-}
-
-fn three_decimals(duration: Duration) -> String {
-    let us = duration.as_micros();
-    format!("{}.{:03}", us / 1000, us % 1000)
-}
-
-/// As C's `%g`: six significant digits, no zeros at the end.
-fn six_digits(percent: f64) -> String {
-    let whole_digits = if percent >= 100.0 {
-        3
-    } else if percent >= 10.0 {
-        2
-    } else {
-        1
-    };
-    let text = format!("{percent:.*}", 6 - whole_digits);
-    text.trim_end_matches('0').trim_end_matches('.').to_owned()
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn decimals_shrink_at_1_10_and_100_milliseconds() {
-        for (us, text) in [
-            (0, "0.000"),
-            (48, "0.048"),
-            (999, "0.999"),
-            (1_000, "1.00"),
-            (1_004, "1.00"),
-            (1_005, "1.01"),
-            (9_994, "9.99"),
-            (9_995, "10.0"),
-            (10_049, "10.0"),
-            (10_050, "10.1"),
-            (99_949, "99.9"),
-            (99_950, "100"),
-            (100_499, "100"),
-            (100_500, "101"),
-            (1_234_567, "1235"),
-        ] {
-            assert_eq!(shrinking_ms(Duration::from_micros(us)), text, "{us} us");
-        }
-    }
-
-    #[test]
-    fn percentages_are_printed_as_by_percent_g() {
-        for (lost, of, text) in [
-            (0, 3, "0"),
-            (1, 3, "33.3333"),
-            (2, 3, "66.6667"),
-            (1, 2, "50"),
-            (1, 30, "3.33333"),
-            (3, 3, "100"),
-            (1, 1000, "0.1"),
-        ] {
-            assert_eq!(six_digits(f64::from(lost) * 100.0 / f64::from(of)), text);
+    fn flush(&mut self) -> io::Result<()> {
+        match &mut self.face {
+            Face::Text(text) => text.flush(),
+            Face::Json(json) => json.flush(),
+            Face::Csv(csv) => csv.flush(),
         }
     }
 }

@@ -4,10 +4,14 @@
 //! The loop in `probing` asks [`Session::poll_send`] what to send, tells what happened by the
 //! `on_…` calls, and sleeps until [`Session::next_wake`].
 
+mod summary;
+
 use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
-use crate::statistics::{RttFigures, RttStatistics};
+pub use self::summary::{Loss, Summary, Tally};
+use crate::history::{Fate, History};
+use crate::statistics::RttStatistics;
 
 /// How many of the latest probes are remembered. Half of what 16 bits can number, so that a
 /// sequence number on the wire means one probe only.
@@ -64,6 +68,7 @@ pub struct Session {
     tally: Tally,
     pipe: u64,
     rtt: RttStatistics,
+    history: History,
 }
 
 #[derive(Debug)]
@@ -72,7 +77,15 @@ struct Probe {
     sent: Instant,
     /// When it left the driver, where the kernel said so.
     left: Option<Instant>,
+    /// The round trip of its first answer.
+    rtt: Option<Duration>,
     state: State,
+}
+
+impl Probe {
+    fn fate(&self) -> Fate {
+        self.rtt.map_or(Fate::Lost, Fate::Answered)
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -82,59 +95,35 @@ enum State {
     Failed,
 }
 
-/// How many of what came back.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct Tally {
-    /// Probes that were answered.
-    pub received: u64,
-    /// Further answers to a probe.
-    pub duplicates: u64,
-    /// Answers with a wrong checksum.
-    pub corrupted: u64,
-    /// Errors, of routers or of this host.
-    pub errors: u64,
-    /// Answers that came after that of a later probe.
-    pub reordered: u64,
-    /// Answers that came when their probe would have counted as lost.
-    pub late: u64,
-}
-
 /// What an answer turned out to be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Verdict {
     /// The first answer to a probe.
     Answered {
-        /// The round-trip time.
-        rtt: Duration,
+        /// How long it took.
+        trip: RoundTrip,
+        /// Whether its probe would have counted as lost by now.
+        late: bool,
+        /// Whether a later probe was answered before.
+        reordered: bool,
     },
     /// A further answer to it.
     Duplicate {
-        /// Its round-trip time.
-        rtt: Duration,
+        /// How long it took.
+        trip: RoundTrip,
     },
     /// No probe that is remembered has this number.
     Unknown,
 }
 
-/// How a session stands or stood at the end.
+/// The time of a round trip, and that which is not part of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Summary {
-    /// Probes sent.
-    pub transmitted: u64,
-    /// What came back.
-    pub tally: Tally,
-    /// Probes too young to be called lost.
-    pub in_flight: u64,
-    /// From the start to the last probe.
-    pub elapsed: Duration,
-    /// The round-trip times.
-    pub rtt: Option<RttFigures>,
-    /// The most probes that were on their way when one of them was answered.
-    pub pipe: u64,
-    /// The mean gap between probes, for the paces that move it.
-    pub gap: Option<Duration>,
-    /// Whether the user's conditions were met: iputils' exit code 0.
-    pub success: bool,
+pub struct RoundTrip {
+    /// The round-trip time.
+    pub rtt: Duration,
+    /// How long the probe waited in this host for the neighbour's address and in queues, where
+    /// the kernel said when it left; where it did not, the round trip contains it.
+    pub queued: Option<Duration>,
 }
 
 impl Session {
@@ -154,6 +143,7 @@ impl Session {
             tally: Tally::default(),
             pipe: 0,
             rtt: RttStatistics::default(),
+            history: History::default(),
         }
     }
 
@@ -224,18 +214,28 @@ impl Session {
             return Verdict::Unknown;
         };
         let rtt = at.saturating_duration_since(probe.left.unwrap_or(probe.sent));
+        let queued = probe.left.map(|left| left - probe.sent);
+        let trip = RoundTrip { rtt, queued };
         let first = probe.state != State::Answered;
         probe.state = State::Answered;
+        probe.rtt.get_or_insert(rtt);
         self.rtt.add(rtt);
         if !first {
             self.tally.duplicates += 1;
-            return Verdict::Duplicate { rtt };
+            return Verdict::Duplicate { trip };
         }
+        let late = rtt > patience;
+        let reordered = number < self.highest_answered;
         self.tally.received += 1;
-        self.tally.late += u64::from(rtt > patience);
-        self.tally.reordered += u64::from(number < self.highest_answered);
+        self.tally.late += u64::from(late);
+        self.tally.reordered += u64::from(reordered);
+        self.history.answered(rtt);
         self.acknowledge(number);
-        Verdict::Answered { rtt }
+        Verdict::Answered {
+            trip,
+            late,
+            reordered,
+        }
     }
 
     /// An answer with a wrong checksum arrived: it is counted, and its probe goes on waiting.
@@ -279,12 +279,31 @@ impl Session {
         self.tally.received > 0
     }
 
+    /// The numbers of the remembered probes that have no answer, and whether one may still come.
+    pub fn unanswered(&self, now: Instant) -> Vec<(u64, bool)> {
+        let patience = self.loss_after();
+        let oldest = self.transmitted + 1 - self.probes.len() as u64;
+        (oldest..)
+            .zip(&self.probes)
+            .filter(|(_, probe)| probe.state == State::Waiting)
+            .map(|(number, probe)| {
+                let age = now.saturating_duration_since(probe.sent);
+                (number, age < patience)
+            })
+            .collect()
+    }
+
     /// How it stands at `now`.
     pub fn summary(&self, now: Instant) -> Summary {
         let patience = self.loss_after();
-        let young = |probe: &&Probe| {
+        let young = |probe: &Probe| {
             probe.state == State::Waiting && now.saturating_duration_since(probe.sent) < patience
         };
+        let oldest = self.transmitted + 1 - self.probes.len() as u64;
+        let settled = (oldest..)
+            .zip(&self.probes)
+            .filter(|(_, probe)| !young(probe))
+            .map(|(number, probe)| (number, probe.sent - self.started, probe.fate()));
         let elapsed = self
             .last_sent
             .map_or(Duration::ZERO, |last| last - self.started);
@@ -297,7 +316,7 @@ impl Session {
         Summary {
             transmitted: self.transmitted,
             tally: self.tally,
-            in_flight: self.probes.iter().filter(young).count() as u64,
+            in_flight: self.probes.iter().filter(|probe| young(probe)).count() as u64,
             elapsed,
             rtt: self.rtt.figures(),
             pipe: self.pipe,
@@ -305,6 +324,7 @@ impl Session {
                 .checked_div(gaps)
                 .filter(|_| moving && self.tally.received > 0),
             success: enough,
+            quality: self.history.quality(settled),
         }
     }
 
@@ -338,12 +358,17 @@ impl Session {
     }
 
     fn remember(&mut self, sent: Instant, state: State) {
-        if self.probes.len() == REMEMBERED {
-            self.probes.pop_front();
+        if self.probes.len() == REMEMBERED
+            && let Some(oldest) = self.probes.pop_front()
+        {
+            let number = self.transmitted + 1 - REMEMBERED as u64;
+            let sent = oldest.sent - self.started;
+            self.history.settle(number, sent, oldest.fate());
         }
         self.probes.push_back(Probe {
             sent,
             left: None,
+            rtt: None,
             state,
         });
         self.transmitted += 1;

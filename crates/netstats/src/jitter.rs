@@ -65,20 +65,38 @@ fn signed(a: Duration, b: Duration) -> f64 {
 pub fn ipdv_abs_mean(
     delays: impl IntoIterator<Item = (u32, Duration)>,
 ) -> Option<(Duration, usize)> {
-    let mut previous: Option<(u32, Duration)> = None;
-    let mut total: u128 = 0;
-    let mut pairs: usize = 0;
+    let mut mean = IpdvMean::default();
     for (sequence, delay) in delays {
-        if let Some((before, delay_before)) = previous
+        mean.add(sequence, delay);
+    }
+    mean.mean()
+}
+
+/// The figure of [`ipdv_abs_mean`], fed packet by packet where they are too many to keep.
+#[derive(Debug, Clone, Default)]
+pub struct IpdvMean {
+    previous: Option<(u32, Duration)>,
+    total_nanos: u128,
+    pairs: usize,
+}
+
+impl IpdvMean {
+    /// The delay of the next packet received, in ascending order of sequence.
+    pub fn add(&mut self, sequence: u32, delay: Duration) {
+        if let Some((before, delay_before)) = self.previous
             && before.checked_add(1) == Some(sequence)
         {
-            total += delay.abs_diff(delay_before).as_nanos();
-            pairs += 1;
+            self.total_nanos += delay.abs_diff(delay_before).as_nanos();
+            self.pairs += 1;
         }
-        previous = Some((sequence, delay));
+        self.previous = Some((sequence, delay));
     }
-    let mean = total.checked_div(pairs as u128)?;
-    Some((Duration::from_nanos(mean as u64), pairs))
+
+    /// The mean and the number of differences in it; `None` before the first pair.
+    pub fn mean(&self) -> Option<(Duration, usize)> {
+        let mean = self.total_nanos.checked_div(self.pairs as u128)?;
+        Some((Duration::from_nanos(mean as u64), self.pairs))
+    }
 }
 
 #[cfg(test)]

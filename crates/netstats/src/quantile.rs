@@ -20,6 +20,8 @@ pub struct Quantile {
 
 /// The median.
 pub const P50: Quantile = Quantile { per_mille: 500 };
+/// The 90th percentile; needs 10 values.
+pub const P90: Quantile = Quantile { per_mille: 900 };
 /// The 95th percentile; needs 20 values.
 pub const P95: Quantile = Quantile { per_mille: 950 };
 /// The 99th percentile; needs 100 values.
@@ -72,6 +74,8 @@ mod tests {
             (P95, &hundred[..], Some(95)),
             (P99, &hundred[..], Some(99)),
             (P95, &twenty[..], Some(19)),
+            (P90, &twenty[..], Some(18)),
+            (P90, &twenty[..9], None),
             (P50, &twenty[..], Some(10)),
             (P999, &thousand[..], Some(999)),
             (P50, &hundred[..5], Some(3)),
@@ -88,8 +92,8 @@ mod tests {
 
     #[test]
     fn each_quantile_names_the_sample_it_needs() {
-        let needs = [P50, P95, P99, P999].map(Quantile::min_samples);
-        assert_eq!(needs, [2, 20, 100, 1000]);
+        let needs = [P50, P90, P95, P99, P999].map(Quantile::min_samples);
+        assert_eq!(needs, [2, 10, 20, 100, 1000]);
         assert_eq!(Quantile::per_mille(0), None);
         assert_eq!(Quantile::per_mille(1000), None);
     }
