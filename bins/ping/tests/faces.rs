@@ -109,9 +109,11 @@ fn sigint_ends_with_a_summary() {
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     let objects = objects(&output);
     assert_eq!(objects.last().unwrap()["lost"], 0, "{objects:?}");
-    // A veth pair stamps in software on both sides.
-    assert_eq!(objects[0]["sent_clock"], "kernel", "{}", objects[0]);
-    assert_eq!(objects[0]["received_clock"], "kernel", "{}", objects[0]);
+    // A veth pair stamps in software on both sides. The kernel begins to stamp arrivals a moment
+    // after it was asked to, so that the first may have none.
+    let stamped =
+        |object: &&Value| object["sent_clock"] == "kernel" && object["received_clock"] == "kernel";
+    assert!(objects.iter().any(|object| stamped(&object)), "{objects:?}");
 }
 
 #[test]
