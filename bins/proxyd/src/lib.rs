@@ -2,7 +2,7 @@
 //!
 //! [`run`] starts everything. A request goes from `netio::http` to [`proxy`], which asks the
 //! [`cache`] and, by way of [`upstream`], the origin; [`fields`] says what of a message is passed
-//! on, [`answer`] what the proxy says itself. Datagrams go through [`relay`].
+//! on, [`answer`] what the proxy says itself. Datagrams go through [`mod@relay`].
 
 pub mod answer;
 pub mod args;
