@@ -204,7 +204,9 @@ impl Proxy {
             }
             match revalidation::freshen(&variant, &head, &forward.demands, &journey) {
                 Validation::Stands(variant, verdict) => {
-                    return self.revalidated(forward, variant, verdict);
+                    let response = self.revalidated(forward, variant, verdict);
+                    return with_cookies(response, &head)
+                        .unwrap_or_else(|error| answer::internal(&error));
                 }
                 // Asked again, without the condition that led nowhere.
                 Validation::OfAnother => {}
@@ -404,6 +406,18 @@ impl Proxy {
             .unwrap_or_else(|error| answer::internal(&error))
             .labelled(outcome.label())
     }
+}
+
+/// The cookies of a 304 go to the client that asked, not into the store.
+fn with_cookies(
+    response: Response,
+    update: &ResponseHead<'_, '_>,
+) -> Result<Response, SerializeError> {
+    fields::passed_on(&update.fields)
+        .filter(|(name, _)| name.eq_ignore_ascii_case("set-cookie"))
+        .try_fold(response, |response, (name, value)| {
+            response.with_field(name, value)
+        })
 }
 
 /// What the answer to HEAD says of the body that GET would have had.

@@ -16,9 +16,11 @@ use super::policy::storing::{self, Refusal};
 use super::variant::{STORED, Variant};
 use crate::fields::{Condition, passed_on};
 
-/// Fields that a 304 does not change: they describe the body that is stored (RFC 9111 §3.2).
-/// Content-Length is never among those that are passed on.
-const OF_THE_BODY: [&str; 4] = [
+/// Fields of a stored response that a 304 does not change. Most describe the body that is stored
+/// (RFC 9111 §3.2). Content-Length is never among those that are passed on.
+const KEPT: [&str; 5] = [
+    // Of the 304 it is for the client that asked, and for nobody later.
+    "set-cookie",
     "content-encoding",
     "content-type",
     "content-range",
@@ -103,11 +105,7 @@ fn merge(
     stored: &Fields<'_, '_>,
     update: &Fields<'_, '_>,
 ) -> Result<Vec<u8>, SerializeError> {
-    let changes = |name: &str| {
-        !OF_THE_BODY
-            .iter()
-            .any(|fixed| name.eq_ignore_ascii_case(fixed))
-    };
+    let changes = |name: &str| !KEPT.iter().any(|kept| name.eq_ignore_ascii_case(kept));
     let mut out = Vec::with_capacity(variant.head.len() + 256);
     write::status_line(&mut out, variant.head.status());
     for (name, value) in stored.iter() {

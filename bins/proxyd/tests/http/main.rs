@@ -9,3 +9,4 @@ mod forwarding;
 mod hostile;
 mod lab;
 mod lifecycle;
+mod revalidation;

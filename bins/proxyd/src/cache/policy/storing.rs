@@ -118,7 +118,11 @@ pub fn judge(
         return Err(Refusal::Vary);
     }
     let freshness = Freshness::of(fields, &directives, journey);
-    let may_be_validated = is_stored_by_default(status, &directives) && has_validator(fields);
+    // A cookie is one client's own. Who gives a response with one a lifetime has said that it is
+    // for all; a validator says nothing of the kind.
+    let may_be_validated = is_stored_by_default(status, &directives)
+        && has_validator(fields)
+        && fields.first("set-cookie").is_none();
     if !freshness.began_fresh() && !may_be_validated {
         return Err(Refusal::NoFreshness);
     }

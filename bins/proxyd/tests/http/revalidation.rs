@@ -1,0 +1,76 @@
+//! A stored response that the origin confirms: what its 304 changes, and what it does not.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Duration;
+
+use testkit::origin::Answer;
+
+use crate::lab::Lab;
+
+#[test]
+fn a_stale_response_is_confirmed_with_its_validators() {
+    let asked = AtomicUsize::new(0);
+    let lab = Lab::start(move |seen| {
+        let fields = "Cache-Control: max-age=1\r\nETag: \"v1\"\r\n\
+                      Last-Modified: Sun, 06 Nov 1994 08:49:37 GMT\r\n";
+        if asked.fetch_add(1, Ordering::SeqCst) == 0 {
+            return Answer::ok(&format!("{fields}X-Kept: 1\r\nX-Changed: 1\r\n"), "body");
+        }
+        assert_eq!(seen.field("if-none-match").as_deref(), Some("\"v1\""));
+        let since = seen.field("if-modified-since");
+        assert_eq!(since.as_deref(), Some("Sun, 06 Nov 1994 08:49:37 GMT"));
+        Answer::raw(
+            "HTTP/1.1 304 Not Modified\r\nETag: \"v1\"\r\nX-Changed: 2\r\n\
+             Content-Length: 999\r\nCache-Control: max-age=60\r\n\r\n",
+        )
+    });
+    lab.get("/");
+    std::thread::sleep(Duration::from_millis(1300));
+    let confirmed = lab.get("/");
+    assert_eq!((confirmed.status, confirmed.text().as_str()), (200, "body"));
+    assert_eq!(confirmed.cache(), "fwd=stale; fwd-status=304; stored");
+    assert_eq!(confirmed.field("x-changed"), Some("2"));
+    assert_eq!(confirmed.field("x-kept"), Some("1"));
+    assert_eq!(confirmed.field("content-length"), Some("4"));
+    let hit = lab.get("/");
+    assert!(hit.cache().starts_with("hit; ttl="), "{}", hit.cache());
+    assert_eq!(hit.field("x-changed"), Some("2"));
+    assert_eq!(lab.origin.count("/"), 2);
+    assert_eq!(lab.labels(3), ["MISS", "REVALIDATED", "HIT"]);
+}
+
+#[test]
+fn a_304_for_another_entity_tag_is_not_taken_for_a_confirmation() {
+    let lab = Lab::start(|seen| {
+        if seen.field("if-none-match").is_some() {
+            Answer::raw("HTTP/1.1 304 Not Modified\r\nETag: \"v2\"\r\n\r\n")
+        } else {
+            Answer::ok("ETag: \"v1\"\r\n", "body")
+        }
+    });
+    lab.get("/");
+    let reply = lab.get("/");
+    assert_eq!((reply.status, reply.text().as_str()), (200, "body"));
+    assert_eq!(lab.origin.seen().len(), 3);
+}
+
+#[test]
+fn a_cookie_of_a_304_is_for_the_client_that_asked() {
+    let lab = Lab::start(|seen| {
+        if seen.field("if-none-match").is_some() {
+            Answer::raw(
+                "HTTP/1.1 304 Not Modified\r\nETag: \"v1\"\r\nSet-Cookie: session=secret\r\n\
+                 Cache-Control: max-age=60\r\n\r\n",
+            )
+        } else {
+            Answer::ok("ETag: \"v1\"\r\n", "body")
+        }
+    });
+    lab.get("/");
+    let asked = lab.get("/");
+    assert_eq!(asked.cache(), "fwd=stale; fwd-status=304; stored");
+    assert_eq!(asked.field("set-cookie"), Some("session=secret"));
+    let another = lab.get("/");
+    assert!(another.cache().starts_with("hit"), "{}", another.cache());
+    assert_eq!(another.field("set-cookie"), None);
+}
