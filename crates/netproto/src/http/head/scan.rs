@@ -160,8 +160,8 @@ impl HeadScan {
     /// limits broken by one line, the one that was broken first is told. The empty line breaks none.
     #[inline]
     fn measure_fields(&self, end: usize, limits: &Limits) -> Result<(), HeadError> {
-        let line_limit = self.line + limits.field_bytes;
-        let all_limit = self.fields + limits.fields_bytes;
+        let line_limit = self.line.saturating_add(limits.field_bytes);
+        let all_limit = self.fields.saturating_add(limits.fields_bytes);
         if end > self.line && end > line_limit.min(all_limit) {
             return Err(if line_limit <= all_limit {
                 HeadError::FieldTooLong
