@@ -11,6 +11,9 @@ use super::selecting;
 
 /// Statuses that may be stored without explicit freshness (RFC 9110 §15.1), but for 206.
 const STORED_BY_DEFAULT: [u16; 10] = [200, 203, 204, 300, 301, 308, 404, 405, 410, 501];
+/// Answers to the range or the condition of one request, which are not in the key: 206, 304, 412,
+/// 416.
+const OF_ONE_REQUEST: [u16; 4] = [206, 304, 412, 416];
 /// Statuses that mean nothing special to a cache, so that they are understood (RFC 9111
 /// §5.2.2.3).
 const UNDERSTOOD: [u16; 27] = [
@@ -38,7 +41,7 @@ pub enum Refusal {
     RequestNoStore,
     /// Only the origin could answer the request, see [`Demands::needs_origin`].
     NeedsOrigin,
-    /// A part, an interim answer, or the answer to a condition.
+    /// An interim answer, or one to the range or the condition of this request.
     Status,
     /// The response says no-store.
     NoStore,
@@ -94,10 +97,7 @@ pub fn judge(
     if demands.directives.no_store {
         return Err(Refusal::RequestNoStore);
     }
-    if status.is_informational()
-        || status == StatusCode::PARTIAL_CONTENT
-        || status == StatusCode::NOT_MODIFIED
-    {
+    if status.is_informational() || OF_ONE_REQUEST.contains(&status.as_u16()) {
         return Err(Refusal::Status);
     }
     let directives = ResponseDirectives::parse(fields.all("cache-control"));
