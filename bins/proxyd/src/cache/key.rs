@@ -8,7 +8,9 @@ use smallvec::SmallVec;
 const ON_STACK: usize = 192;
 /// The port that a URL does not name (RFC 9110 §4.2.1).
 const HTTP_PORT: u16 = 80;
-const SCHEME: &[u8] = b"http://";
+const SCHEME: &str = "http";
+/// Where the authority begins, behind `://`.
+const AUTHORITY: usize = SCHEME.len() + 3;
 
 /// A URL: scheme, host in lower case, port unless it is the default, then path and query exactly
 /// as they were sent. Two spellings of one path are two keys: only the origin knows better.
@@ -21,9 +23,10 @@ pub struct Key {
 
 impl Key {
     /// The key of a request; `default_host` stands in where an HTTP/1.0 client sent no Host. `None`
-    /// if nothing is named that could be stored (`OPTIONS *`, CONNECT).
+    /// if nothing is named that could be stored (`OPTIONS *`, CONNECT, a scheme other than http).
     pub fn of(head: &RequestHead<'_, '_>, default_host: &str) -> Option<Key> {
         let (path, query) = match head.target {
+            Target::Absolute { scheme, .. } if !scheme.eq_ignore_ascii_case(SCHEME) => return None,
             Target::Origin { path, query } | Target::Absolute { path, query, .. } => (path, query),
             Target::Authority { .. } | Target::Asterisk => return None,
         };
@@ -45,14 +48,9 @@ impl Key {
     /// request. `None` unless it is an http URL of the same host and port.
     pub fn refer(&self, reference: &str) -> Option<Key> {
         let reference = reference.split('#').next().unwrap_or_default();
-        let scheme = SCHEME.len() - 2;
-        let rest = if reference
-            .get(..scheme)
-            .is_some_and(|start| start.as_bytes().eq_ignore_ascii_case(&SCHEME[..scheme]))
-        {
-            &reference[scheme..]
-        } else {
-            reference
+        let rest = match reference.split_once(':') {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case(SCHEME) => rest,
+            _ => reference,
         };
         if let Some(rest) = rest.strip_prefix("//") {
             let end = rest.find(['/', '?']).unwrap_or(rest.len());
@@ -88,9 +86,10 @@ impl Key {
     fn of_host(authority: &str) -> Option<Key> {
         let Authority { host, port } = Authority::parse(authority)?;
         let mut url = SmallVec::new();
-        url.extend_from_slice(SCHEME);
+        url.extend_from_slice(SCHEME.as_bytes());
+        url.extend_from_slice(b"://");
         url.extend_from_slice(host.as_bytes());
-        url[SCHEME.len()..].make_ascii_lowercase();
+        url[AUTHORITY..].make_ascii_lowercase();
         if let Some(port) = port
             && port != HTTP_PORT
         {
@@ -156,14 +155,31 @@ mod tests {
 
     use super::*;
 
-    fn key(start_line_target: &str, host: &str) -> Key {
-        let bytes = format!("GET {start_line_target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
+    fn key(target: &str, host: &str) -> Key {
+        try_key(target, host).unwrap()
+    }
+
+    fn try_key(target: &str, host: &str) -> Option<Key> {
+        let bytes = format!("OPTIONS {target} HTTP/1.1\r\nHost: {host}\r\n\r\n");
         let mut slots = FieldSlots::new();
         let head = RequestHead::parse(bytes.as_bytes(), &mut slots, &Limits::DEFAULT);
         let Ok(Status::Complete(head)) = head else {
-            panic!("{start_line_target} {host}: {head:?}");
+            panic!("{target} {host}: {head:?}");
         };
-        Key::of(&head, "default.example").unwrap()
+        Key::of(&head, "default.example")
+    }
+
+    #[test]
+    fn only_http_urls_have_a_key() {
+        let cases = [
+            ("HTTP://a/", true),
+            ("https://a/", false),
+            ("ftp://a/", false),
+            ("*", false),
+        ];
+        for (target, has_key) in cases {
+            assert_eq!(try_key(target, "a").is_some(), has_key, "{target}");
+        }
     }
 
     #[test]

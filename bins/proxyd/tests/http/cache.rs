@@ -53,6 +53,15 @@ fn the_key_is_host_and_target_in_one_spelling() {
 }
 
 #[test]
+fn a_stored_http_url_does_not_answer_for_another_scheme() {
+    let lab = Lab::start(|_| Answer::ok(FRESH, "x"));
+    assert_eq!(lab.get("http://example.com/a").status, 200);
+    assert!(lab.get("HTTP://example.com/a").cache().starts_with("hit"));
+    assert_eq!(lab.get("https://example.com/a").status, 501);
+    assert_eq!(lab.get("ftp://example.com/a").status, 501);
+}
+
+#[test]
 fn what_must_not_be_stored_is_asked_for_each_time() {
     // Fields of the request, status and fields of the answer, why it is not stored.
     let cases = [
