@@ -57,7 +57,7 @@ pub struct Condition {
     pub last_modified: Option<Vec<u8>>,
 }
 
-/// Renders the head of the request that goes to the origin. `condition` takes the place of the
+/// Renders the head of the request that goes to the origin, which asks it for `host`. `condition` takes the place of the
 /// client's own conditions and ranges.
 pub fn render_request(
     request: &Request<'_>,
@@ -93,7 +93,7 @@ pub fn render_request(
         BodyFraming::None | BodyFraming::UntilClose => {}
     }
     via(&mut out, &head.fields, head.version)?;
-    forwarded(&mut out, request)?;
+    forwarded(&mut out, request, host)?;
     write::end_of_head(&mut out);
     Ok(out)
 }
@@ -181,16 +181,16 @@ fn protocol(version: Version) -> &'static str {
     }
 }
 
-/// RFC 7239, and the older fields that most programs still read.
-fn forwarded(out: &mut Vec<u8>, request: &Request<'_>) -> Result<(), SerializeError> {
+/// RFC 7239, and the older fields that most programs still read. Where the client named no host,
+/// none is named here.
+fn forwarded(out: &mut Vec<u8>, request: &Request<'_>, host: &str) -> Result<(), SerializeError> {
     let client = request.client.ip();
-    let host = request.head.host;
     let mut value = if client.is_ipv6() {
         format!("for=\"[{client}]\"")
     } else {
         format!("for={client}")
     };
-    if !host.is_empty() {
+    if !request.head.host.is_empty() {
         // An authority holds neither a quote nor a backslash. Writing to a String cannot fail.
         let _ = write!(value, ";host=\"{host}\"");
         write::field(out, "X-Forwarded-Host", host.as_bytes())?;

@@ -222,9 +222,11 @@ impl Proxy {
         condition: Option<&Condition>,
     ) -> Result<(Answer, Journey), Failure> {
         let request = forward.request;
-        let host = match request.head.host {
-            "" => &self.upstream.origin().authority,
-            host => host,
+        // In the spelling of the key: an answer that repeats another one would be stored for all.
+        let host = match (&forward.key, request.head.host) {
+            (Some(key), _) => key.authority(),
+            (None, "") => &self.upstream.origin().authority,
+            (None, host) => host,
         };
         let head = fields::render_request(request, host, condition)
             .map_err(|error| Failure::Broken(io::Error::other(error)))?;

@@ -73,6 +73,11 @@ impl Key {
         })
     }
 
+    /// Its host, and its port unless that is the default: what Host says of it.
+    pub fn authority(&self) -> &str {
+        str::from_utf8(&self.url[AUTHORITY..self.path]).unwrap_or_default()
+    }
+
     /// The URL.
     pub fn as_bytes(&self) -> &[u8] {
         &self.url

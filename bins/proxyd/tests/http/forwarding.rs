@@ -73,6 +73,24 @@ fn the_authority_of_an_absolute_target_is_the_host_that_is_asked_for() {
 }
 
 #[test]
+fn the_origin_is_asked_for_the_host_in_the_spelling_of_the_key() {
+    let lab = Lab::start(|_| Answer::ok("", "x"));
+    lab.send("GET /a HTTP/1.1\r\nHost: EXAMPLE.com:80\r\nConnection: close\r\n\r\n");
+    lab.get("http://Example.COM:8000/b");
+    for (seen, host) in lab
+        .origin
+        .seen()
+        .iter()
+        .zip(["example.com", "example.com:8000"])
+    {
+        assert_eq!(seen.field("host").as_deref(), Some(host));
+        assert_eq!(seen.field("x-forwarded-host").as_deref(), Some(host));
+        let forwarded = format!("for=127.0.0.1;host=\"{host}\";proto=http");
+        assert_eq!(seen.field("forwarded"), Some(forwarded));
+    }
+}
+
+#[test]
 fn bodies_go_through_in_their_own_framing() {
     let lab = Lab::start(|seen| Answer::ok("", &String::from_utf8_lossy(seen.body())));
     let length = lab.send(
