@@ -202,7 +202,8 @@ impl Proxy {
             if answer.is_in_order && head.persistent {
                 self.upstream.keeper()(answer.connection.rested());
             }
-            match revalidation::freshen(&variant, &head, &forward.demands, &journey) {
+            let asked = &forward.request.head.fields;
+            match revalidation::freshen(&variant, &head, asked, &forward.demands, &journey) {
                 Validation::Stands(variant, verdict) => {
                     let response = self.revalidated(forward, variant, verdict);
                     return with_cookies(response, &head)

@@ -12,6 +12,7 @@ use netproto::http::write::{self, SerializeError};
 
 use super::policy::demands::Demands;
 use super::policy::freshness::Journey;
+use super::policy::selecting::Selecting;
 use super::policy::storing::{self, Refusal};
 use super::variant::{STORED, Variant};
 use crate::fields::{Condition, passed_on};
@@ -46,10 +47,12 @@ pub fn condition(variant: &Variant) -> Option<Condition> {
     (condition != Condition::default()).then_some(condition)
 }
 
-/// The stored response with the fields of the 304 that confirms it.
+/// The stored response with the fields of the 304 that confirms it, the answer to a `request` that it
+/// stands for.
 pub fn freshen(
     variant: &Variant,
     update: &ResponseHead<'_, '_>,
+    request: &Fields<'_, '_>,
     demands: &Demands,
     journey: &Journey,
 ) -> Validation {
@@ -67,6 +70,11 @@ pub fn freshen(
     else {
         return Validation::OfAnother;
     };
+    // RFC 9111 §4.1: for which requests the body stands that was selected by other fields, the 304
+    // does not tell.
+    if Selecting::of(&head.fields, request) != variant.selecting {
+        return Validation::OfAnother;
+    }
     // What is stored was asked for with GET, whatever asked for its confirmation.
     let demands = Demands {
         is_get: true,

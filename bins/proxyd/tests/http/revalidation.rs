@@ -74,3 +74,27 @@ fn a_cookie_of_a_304_is_for_the_client_that_asked() {
     assert!(another.cache().starts_with("hit"), "{}", another.cache());
     assert_eq!(another.field("set-cookie"), None);
 }
+
+#[test]
+fn a_304_that_selects_by_other_fields_confirms_nothing() {
+    let lab = Lab::start(|seen| {
+        let language = seen.field("accept-language").unwrap_or_default();
+        let fields = "Cache-Control: max-age=60\r\nVary: Accept-Language\r\n";
+        match seen.field("if-none-match") {
+            Some(_) => Answer::raw(format!(
+                "HTTP/1.1 304 Not Modified\r\nETag: \"v1\"\r\n{fields}\r\n"
+            )),
+            None if language == "de" => Answer::ok("ETag: \"v1\"\r\n", "plain"),
+            None => Answer::ok(&format!("ETag: \"v2\"\r\n{fields}"), &language),
+        }
+    });
+    let ask = |language: &str| {
+        let fields = format!("Accept-Language: {language}\r\n");
+        lab.ask("GET", "/", &fields).text()
+    };
+    assert_eq!(ask("de"), "plain");
+    assert_eq!(ask("en"), "en", "not what was stored before Vary was told");
+    assert_eq!(ask("fr"), "fr");
+    assert_eq!(ask("en"), "en");
+    assert_eq!(lab.origin.seen().len(), 5);
+}
