@@ -1,6 +1,7 @@
 //! The command line; nothing below this file knows clap.
 
 use std::net::IpAddr;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
@@ -10,10 +11,15 @@ use netproto::icmp::Version;
 use crate::assertion::{self, Assertion};
 use crate::config::{Config, DEFAULT_SIZE, Format, LARGEST_SIZE, Output};
 use crate::session::{Pace, Plan};
+use crate::sweep::targets::Cidr;
+use crate::sweep::{self, Show, Sources, Sweep};
 
 /// How long to wait for the last answers when there was none so far.
 const DEFAULT_PATIENCE: Duration = Duration::from_secs(10);
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
+/// How long a sweep waits for an answer, and how far apart its probes are.
+const SWEEP_PATIENCE: Duration = Duration::from_secs(1);
+const SWEEP_SPACING: Duration = Duration::from_micros(100);
 /// As many octets of pattern as iputils takes.
 const LONGEST_PATTERN: usize = 16;
 
@@ -25,11 +31,13 @@ Examples:
   ping -t 3 -c 1 HOST          see which router is three hops away
   ping -s 1472 -c 1 HOST       a datagram that fills an Ethernet frame
   ping -6 HOST                 by IPv6
+  ping --alive --cidr 192.0.2.0/24                who is there
+  ping -c 3 HOST HOST HOST                        three probes each, a line each
   ping -c 100 -i 0.1 -q --stats HOST              percentiles, jitter, outages
   ping -c 20 -q --assert 'loss<1%,p95<20ms' HOST  exit 1 if that is not so
 
 Exit codes:
-  0  the host answered (with -w and -c: as often as asked)
+  0  the host answered (with -w and -c: as often as asked), or every target of a sweep
   1  it did not, or a bound of --assert was not kept
   2  anything else: a bad flag, an unknown name, no permission
 
@@ -41,8 +49,9 @@ No root is needed where net.ipv4.ping_group_range includes your group.";
 #[command(name = "ping", version, after_help = EXAMPLES)]
 #[expect(clippy::struct_excessive_bools, reason = "one flag each")]
 pub struct Args {
-    /// Name or address to ping
-    host: String,
+    /// Names or addresses to ping; several are swept
+    #[arg(value_name = "HOST", required_unless_present_any = ["cidr", "targets_file"])]
+    hosts: Vec<String>,
     /// Stop after N probes; with -w, after N answers
     #[arg(short = 'c', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
@@ -105,6 +114,24 @@ pub struct Args {
     /// Bounds such as 'loss<1%,p95<20ms': exit 1 and name the figure that breaks one
     #[arg(long, value_name = "BOUNDS", value_parser = assertions)]
     assert: Option<Assertions>,
+    /// Sweep every host of a network such as 192.0.2.0/24; may be given several times
+    #[arg(long, value_name = "NETWORK")]
+    cidr: Vec<Cidr>,
+    /// Sweep what stands in a file, a name or address a line; - is standard input
+    #[arg(long, value_name = "FILE")]
+    targets_file: Option<PathBuf>,
+    /// Sweep all addresses of each name, not only the first
+    #[arg(long)]
+    all_addresses: bool,
+    /// Of a sweep, print the targets that answer and nothing else
+    #[arg(long, conflicts_with = "unreachable")]
+    alive: bool,
+    /// Of a sweep, print the targets that do not answer and nothing else
+    #[arg(long)]
+    unreachable: bool,
+    /// In a sweep, the time from one probe to the next of whatever target, in seconds
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    spacing: Option<Duration>,
     /// Use IPv4
     #[arg(short = '4', long, conflicts_with = "ipv6")]
     ipv4: bool,
@@ -125,7 +152,7 @@ impl Args {
         if self.interval.is_some_and(|interval| interval.is_zero()) {
             return Err("an interval of nothing is a flood: use -f".to_owned());
         }
-        let binding = binding(self.interface);
+        let binding = binding(self.interface.clone());
         let asked = match (self.ipv4, self.ipv6) {
             (true, _) => Some(Version::V4),
             (_, true) => Some(Version::V6),
@@ -137,13 +164,14 @@ impl Args {
             }
             (asked, source) => asked.or(source),
         };
+        let sweep = self.sweep()?;
         let pace = match (self.flood, self.adaptive) {
             (true, _) => Pace::Flood,
             (_, true) => Pace::Adaptive,
             _ => Pace::Fixed,
         };
         Ok(Config {
-            host: self.host,
+            host: self.hosts.into_iter().next().unwrap_or_default(),
             version,
             binding,
             size: self.size as usize,
@@ -172,8 +200,60 @@ impl Args {
                     _ => Format::Text,
                 },
             },
+            sweep,
             assertions: self.assert.map(|bounds| bounds.0).unwrap_or_default(),
         })
+    }
+}
+
+impl Args {
+    /// The sweep, if there is more than one target or a flag that only a sweep has.
+    fn sweep(&self) -> Result<Option<Sweep>, String> {
+        let asked = self.hosts.len() > 1
+            || !self.cidr.is_empty()
+            || self.targets_file.is_some()
+            || self.all_addresses
+            || self.alive
+            || self.unreachable
+            || self.spacing.is_some();
+        if !asked {
+            return Ok(None);
+        }
+        let for_one_host = [
+            (self.flood, "-f"),
+            (self.adaptive, "-A"),
+            (self.preload > 1, "-l"),
+            (self.outstanding, "-O"),
+            (self.wall_clock, "-D"),
+            (self.statistics, "--stats"),
+            (self.csv, "--csv"),
+        ];
+        if let Some((_, flag)) = for_one_host.iter().find(|(given, _)| *given) {
+            return Err(format!(
+                "{flag} is for a single host: leave it out of a sweep"
+            ));
+        }
+        let count = self.count.unwrap_or(1);
+        Ok(Some(Sweep {
+            sources: Sources {
+                hosts: self.hosts.clone(),
+                networks: self.cidr.clone(),
+                file: self.targets_file.clone(),
+                all_addresses: self.all_addresses,
+            },
+            plan: sweep::session::Plan {
+                count: u32::try_from(count).map_err(|_| "too many probes for a sweep")?,
+                interval: self.interval.unwrap_or(DEFAULT_INTERVAL),
+                spacing: self.spacing.unwrap_or(SWEEP_SPACING),
+                patience: self.timeout.unwrap_or(SWEEP_PATIENCE),
+                deadline: self.deadline.filter(|deadline| !deadline.is_zero()),
+            },
+            show: match (self.alive, self.unreachable) {
+                (true, _) => Show::Alive,
+                (_, true) => Show::Unreachable,
+                _ => Show::All,
+            },
+        }))
     }
 }
 

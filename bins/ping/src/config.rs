@@ -7,6 +7,7 @@ use netproto::icmp::Version;
 
 use crate::assertion::Assertion;
 use crate::session::Plan;
+use crate::sweep::Sweep;
 
 /// The default payload, with which the datagram has 84 octets over IPv4.
 pub const DEFAULT_SIZE: usize = 56;
@@ -34,6 +35,8 @@ pub struct Config {
     pub output: Output,
     /// The bounds that the figures must keep.
     pub assertions: Vec<Assertion>,
+    /// Many targets instead of `host`.
+    pub sweep: Option<Sweep>,
 }
 
 /// What to print.

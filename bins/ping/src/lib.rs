@@ -2,7 +2,8 @@
 //!
 //! Read in this order: [`config`], [`session`] (which probe is in what state; pure), [`history`]
 //! (what all of them amount to; pure), [`wire`] (probes and answers as bytes; pure), `probing` (the
-//! loop between session and socket), [`report`] (the lines, JSON, CSV).
+//! loop between session and socket), [`report`] (the lines, JSON, CSV); [`sweep`] is the same for many
+//! targets.
 
 pub mod args;
 pub mod assertion;
@@ -12,6 +13,7 @@ mod probing;
 pub mod report;
 pub mod session;
 pub mod statistics;
+pub mod sweep;
 pub mod wire;
 mod words;
 
@@ -39,6 +41,9 @@ const WAITING_BATCHES: usize = 64;
 /// Pings as `config` says and writes to standard output. Whether the host answered and all bounds
 /// were kept.
 pub fn run(config: &Config) -> Result<bool> {
+    if let Some(sweep) = &config.sweep {
+        return sweep::run(config, sweep);
+    }
     let probed = probe(config);
     if let Err(error) = &probed
         && config.output.format == Format::Json
@@ -69,7 +74,7 @@ fn probe(config: &Config) -> Result<Summary> {
     }
     let identifier = endpoint.identifier();
     let nonce = rand::random::<u64>().to_be_bytes();
-    let wire = Wire::new(target.ip(), identifier, config.size, &config.pattern, nonce);
+    let wire = Wire::new(version, identifier, config.size, &config.pattern, nonce);
 
     let out = BufWriter::new(io::stdout());
     let mut report = Report::new(config, target.ip(), identifier, out);

@@ -244,7 +244,14 @@ impl Probing<'_> {
                     damage,
                 }));
             }
-            Incoming::Error { sequence, reason } => {
+            Incoming::Error {
+                sequence,
+                destination,
+                reason,
+            } => {
+                if destination != self.target.ip() {
+                    return;
+                }
                 // A redirect or a source quench is advice: the probe went on its way.
                 let advice = matches!(reason, Reason::Redirect(_) | Reason::SourceQuench { .. });
                 if advice || self.session.on_error(sequence) {
@@ -279,7 +286,7 @@ impl Probing<'_> {
     }
 }
 
-fn is_full(error: &io::Error) -> bool {
+pub(crate) fn is_full(error: &io::Error) -> bool {
     const NO_BUFFERS: i32 = rustix::io::Errno::NOBUFS.raw_os_error();
     error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(NO_BUFFERS)
 }

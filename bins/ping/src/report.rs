@@ -17,8 +17,9 @@ use netproto::icmp::Reason;
 
 use self::csv::Csv;
 use self::json::Json;
-pub use self::json::failure;
+pub use self::json::{failure, write_summary};
 use self::text::Text;
+pub(crate) use self::text::three_decimals;
 use crate::config::{Config, Format};
 use crate::session::{RoundTrip, Summary};
 use crate::wire::Damage;

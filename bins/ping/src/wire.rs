@@ -12,7 +12,7 @@ const NONCE_LEN: usize = 8;
 /// The shape of a session's probes.
 #[derive(Debug, Clone)]
 pub struct Wire {
-    target: IpAddr,
+    version: Version,
     identifier: u16,
     payload: Vec<u8>,
     nonce_len: usize,
@@ -34,6 +34,8 @@ pub enum Incoming {
     Error {
         /// The probe's sequence number.
         sequence: u16,
+        /// Where the probe was going.
+        destination: IpAddr,
         /// What the error says.
         reason: Reason,
     },
@@ -58,10 +60,10 @@ pub enum Damage {
 }
 
 impl Wire {
-    /// Probes of `size` octets of data for `target`: a nonce, then `pattern` repeated, or counting
+    /// Probes of `size` octets of data: a nonce, then `pattern` repeated, or counting
     /// octets where there is none.
     pub fn new(
-        target: IpAddr,
+        version: Version,
         identifier: u16,
         size: usize,
         pattern: &[u8],
@@ -75,7 +77,7 @@ impl Wire {
         let nonce_len = size.min(NONCE_LEN);
         payload[..nonce_len].copy_from_slice(&nonce[..nonce_len]);
         Wire {
-            target,
+            version,
             identifier,
             payload,
             nonce_len,
@@ -91,20 +93,23 @@ impl Wire {
         });
         into.resize(message.encoded_len(), 0);
         // The kernel writes ICMPv6 checksums itself, for it knows the source address.
-        message.encode(self.version(), Pseudo::None, into)
+        message.encode(self.version, Pseudo::None, into)
     }
 
     /// Reads an ICMP message; `None` when it has nothing to do with this session.
     pub fn read(&self, bytes: &[u8]) -> Option<Incoming> {
-        match Message::parse(self.version(), bytes).ok()? {
+        match Message::parse(self.version, bytes).ok()? {
             Message::EchoReply(echo) if echo.identifier == self.identifier => {
                 self.read_reply(bytes, &echo)
             }
             Message::Error(error) => {
-                let quoted = error.quoted(self.version()).ok()?;
-                let sequence = self.sequence_in(quoted.destination, quoted.transport)?;
-                let reason = error.reason;
-                Some(Incoming::Error { sequence, reason })
+                let quoted = error.quoted(self.version).ok()?;
+                let sequence = self.sequence_in(quoted.transport)?;
+                Some(Incoming::Error {
+                    sequence,
+                    destination: quoted.destination,
+                    reason: error.reason,
+                })
             }
             _ => None,
         }
@@ -117,18 +122,22 @@ impl Wire {
         reason: Reason,
         quoted: &[u8],
     ) -> Option<Incoming> {
-        let protocol = match self.version() {
+        let protocol = match self.version {
             Version::V4 => 1,
             Version::V6 => 58,
         };
-        let transport = QuotedTransport::read(self.version(), protocol, false, quoted);
-        let sequence = self.sequence_in(destination, transport)?;
-        Some(Incoming::Error { sequence, reason })
+        let transport = QuotedTransport::read(self.version, protocol, false, quoted);
+        let sequence = self.sequence_in(transport)?;
+        Some(Incoming::Error {
+            sequence,
+            destination,
+            reason,
+        })
     }
 
     fn read_reply(&self, bytes: &[u8], echo: &Echo<'_>) -> Option<Incoming> {
         // The kernel has checked ICMPv6 already; of ICMPv4, raw sockets see everything.
-        let intact = self.version() == Version::V6 || checksum::is_valid(bytes, Pseudo::None);
+        let intact = self.version == Version::V6 || checksum::is_valid(bytes, Pseudo::None);
         let nonce_len = self.nonce_len.min(echo.data.len());
         // Another process may use the same identifier; a broken nonce is only damage where the
         // checksum says that something is broken.
@@ -159,18 +168,14 @@ impl Wire {
         })
     }
 
-    fn sequence_in(&self, destination: IpAddr, transport: QuotedTransport<'_>) -> Option<u16> {
+    fn sequence_in(&self, transport: QuotedTransport<'_>) -> Option<u16> {
         match transport {
             QuotedTransport::EchoRequest {
                 identifier,
                 sequence,
                 ..
-            } if destination == self.target && identifier == self.identifier => Some(sequence),
+            } if identifier == self.identifier => Some(sequence),
             _ => None,
         }
-    }
-
-    fn version(&self) -> Version {
-        Version::of(self.target)
     }
 }

@@ -156,6 +156,17 @@ pub fn failure(out: &mut impl Write, host: &str, error: String) -> io::Result<()
     out.flush()
 }
 
+/// The summary of a target of a sweep.
+pub fn write_summary(
+    out: &mut impl Write,
+    host: &str,
+    address: IpAddr,
+    summary: &Summary,
+) -> io::Result<()> {
+    let what = What::Summary(Box::new(Figures::of(summary)));
+    write(out, host, Some(address), what)
+}
+
 fn write(
     out: &mut impl Write,
     target: &str,

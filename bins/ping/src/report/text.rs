@@ -297,7 +297,7 @@ fn shrinking_ms(rtt: Duration) -> String {
     format!("{:.decimals$}", rounded as f64 / 1000.0)
 }
 
-fn three_decimals(duration: Duration) -> String {
+pub(crate) fn three_decimals(duration: Duration) -> String {
     let us = duration.as_micros();
     format!("{}.{:03}", us / 1000, us % 1000)
 }

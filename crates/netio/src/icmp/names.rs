@@ -21,8 +21,21 @@ pub struct ResolveError {
     why: String,
 }
 
+impl ResolveError {
+    /// The name.
+    pub fn host(&self) -> &str {
+        &self.host
+    }
+}
+
 /// The first address of `host`, of `version` if one is asked for.
 pub fn resolve(host: &str, version: Option<Version>) -> Result<SocketAddr, ResolveError> {
+    resolve_all(host, version).map(|found| found[0])
+}
+
+/// All addresses of `host`, of `version` if one is asked for, in the resolver's order; at least
+/// one.
+pub fn resolve_all(host: &str, version: Option<Version>) -> Result<Vec<SocketAddr>, ResolveError> {
     let refuse = |why: &str| ResolveError {
         host: host.to_owned(),
         why: why.to_owned(),
@@ -33,10 +46,17 @@ pub fn resolve(host: &str, version: Option<Version>) -> Result<SocketAddr, Resol
         refuse(text.rsplit_once(": ").map_or(&*text, |(_, why)| why))
     })?;
     let wanted = |address: &SocketAddr| version.is_none_or(|v| Version::of(address.ip()) == v);
-    found
-        .into_iter()
-        .find(wanted)
-        .ok_or_else(|| refuse("Address family for hostname not supported"))
+    let mut addresses: Vec<SocketAddr> = Vec::new();
+    // The resolver names an address once for each kind of socket.
+    for address in found.into_iter().filter(wanted) {
+        if !addresses.contains(&address) {
+            addresses.push(address);
+        }
+    }
+    if addresses.is_empty() {
+        return Err(refuse("Address family for hostname not supported"));
+    }
+    Ok(addresses)
 }
 
 fn addresses(host: &str) -> io::Result<Vec<SocketAddr>> {

@@ -1,0 +1,399 @@
+//! Which probe of which target is in what state, and what is due next. It is told the time and
+//! never asks for it.
+//!
+//! Probes go round: the first of every target, then the second of every target. Their 16-bit
+//! sequence numbers are shared by all targets, so that a number names one probe of the latest
+//! 65,536; before a number is used again, its probe is answered or out of time.
+
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
+
+use crate::history::{Fate, History};
+use crate::session::{Summary, Tally};
+use crate::statistics::RttStatistics;
+
+const NUMBERS: usize = 1 << 16;
+/// How far behind the pace may fall before what was missed is given up.
+const SLACK: Duration = Duration::from_millis(10);
+/// How soon a probe is tried again that found the socket's buffer full.
+const RETRY_AFTER: Duration = Duration::from_millis(1);
+
+/// What the user asked for.
+#[derive(Debug, Clone)]
+pub struct Plan {
+    /// Probes to each target.
+    pub count: u32,
+    /// The least time from one probe to the next of the same target.
+    pub interval: Duration,
+    /// The time from one probe to the next of whatever target.
+    pub spacing: Duration,
+    /// How old an unanswered probe must be to count as lost.
+    pub patience: Duration,
+    /// When to end, whatever came.
+    pub deadline: Option<Duration>,
+}
+
+/// The state machine.
+#[derive(Debug)]
+pub struct Session {
+    plan: Plan,
+    started: Instant,
+    next_due: Instant,
+    round_started: Instant,
+    targets: Vec<Target>,
+    /// By sequence number: which target's which probe.
+    numbers: Vec<Option<(u32, u32)>>,
+    sent: u64,
+    unanswered: u64,
+    last_sent: Option<Instant>,
+    stopped: bool,
+}
+
+#[derive(Debug)]
+struct Target {
+    address: IpAddr,
+    probes: Vec<Probe>,
+    tally: Tally,
+    rtt: RttStatistics,
+    history: History,
+    highest_answered: Option<u32>,
+}
+
+#[derive(Debug)]
+struct Probe {
+    sent: Instant,
+    left: Option<Instant>,
+    rtt: Option<Duration>,
+    failed: bool,
+}
+
+/// A probe that is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Due {
+    /// The index of its target.
+    pub target: usize,
+    /// Its sequence number on the wire.
+    pub sequence: u16,
+}
+
+impl Session {
+    /// A session with these targets that begins at `now`.
+    pub fn new(plan: Plan, targets: impl IntoIterator<Item = IpAddr>, now: Instant) -> Session {
+        let target = |address| Target {
+            address,
+            probes: Vec::new(),
+            tally: Tally::default(),
+            rtt: RttStatistics::default(),
+            history: History::default(),
+            highest_answered: None,
+        };
+        Session {
+            plan,
+            started: now,
+            next_due: now,
+            round_started: now,
+            targets: targets.into_iter().map(target).collect(),
+            numbers: vec![None; NUMBERS],
+            sent: 0,
+            unanswered: 0,
+            last_sent: None,
+            stopped: false,
+        }
+    }
+
+    /// The probe that is due, if one is.
+    pub fn poll_send(&self, now: Instant) -> Option<Due> {
+        let due = !self.is_over(now) && !self.all_sent() && now >= self.due();
+        due.then(|| Due {
+            target: self.next_target(),
+            sequence: self.sent as u16,
+        })
+    }
+
+    /// When to look again if nothing comes.
+    pub fn next_wake(&self) -> Instant {
+        let next = match self.last_sent {
+            Some(last) if self.all_sent() => last + self.plan.patience,
+            _ => self.due(),
+        };
+        self.deadline().map_or(next, |deadline| deadline.min(next))
+    }
+
+    /// Whether there is nothing more to do.
+    pub fn is_over(&self, now: Instant) -> bool {
+        let patient = self
+            .last_sent
+            .is_some_and(|last| now < last + self.plan.patience);
+        let done = self.all_sent() && (self.unanswered == 0 || !patient);
+        self.stopped || done || self.deadline().is_some_and(|deadline| now >= deadline)
+    }
+
+    /// The user wants no more.
+    pub fn stop(&mut self) {
+        self.stopped = true;
+    }
+
+    /// The due probe was handed to the kernel at `at`.
+    pub fn on_sent(&mut self, at: Instant) {
+        self.remember(at, false);
+    }
+
+    /// The due probe was refused by this host; it counts as sent and as an error.
+    pub fn on_send_failed(&mut self, at: Instant) {
+        self.remember(at, true);
+    }
+
+    /// The due probe found no room; it is due again in a moment.
+    pub fn on_send_blocked(&mut self, now: Instant) {
+        self.next_due = now + RETRY_AFTER;
+    }
+
+    /// The kernel said when the probe with this number left.
+    pub fn on_left(&mut self, sequence: u16, at: Instant) {
+        if let Some((_, _, probe)) = self.probe(sequence)
+            && at >= probe.sent
+        {
+            probe.left = Some(at);
+        }
+    }
+
+    /// An answer came from `from`. The target, if this is the first answer of it.
+    pub fn on_reply(&mut self, sequence: u16, from: IpAddr, at: Instant) -> Option<usize> {
+        let patience = self.plan.patience;
+        let (index, nth) = self.numbers[usize::from(sequence)]?;
+        let target = self.targets.get_mut(index as usize)?;
+        if target.address != from {
+            return None;
+        }
+        let probe = target.probes.get_mut(nth as usize)?;
+        let rtt = at.saturating_duration_since(probe.left.unwrap_or(probe.sent));
+        target.rtt.add(rtt);
+        if probe.rtt.is_some() {
+            target.tally.duplicates += 1;
+            return None;
+        }
+        probe.rtt = Some(rtt);
+        self.unanswered -= u64::from(!probe.failed);
+        target.history.answered(rtt);
+        target.tally.received += 1;
+        target.tally.late += u64::from(rtt > patience);
+        target.tally.reordered += u64::from(target.highest_answered > Some(nth));
+        target.highest_answered = target.highest_answered.max(Some(nth));
+        (target.tally.received == 1).then_some(index as usize)
+    }
+
+    /// An answer with a wrong checksum came from `from`.
+    pub fn on_corrupt_reply(&mut self, sequence: u16, from: IpAddr) {
+        if let Some((address, tally, _)) = self.probe(sequence)
+            && address == from
+        {
+            tally.corrupted += 1;
+        }
+    }
+
+    /// An ICMP error came that quotes a probe on its way to `destination`.
+    pub fn on_error(&mut self, sequence: u16, destination: IpAddr) {
+        let Some((address, tally, probe)) = self.probe(sequence) else {
+            return;
+        };
+        if address != destination {
+            return;
+        }
+        tally.errors += 1;
+        let was_waiting = probe.rtt.is_none() && !probe.failed;
+        probe.failed = true;
+        self.unanswered -= u64::from(was_waiting);
+    }
+
+    /// How a target stands at `now`.
+    pub fn summary(&self, target: usize, now: Instant) -> Option<Summary> {
+        let target = self.targets.get(target)?;
+        let young = |probe: &&Probe| self.is_waiting(probe, now);
+        let settled = (1..)
+            .zip(&target.probes)
+            .filter(|(_, probe)| !young(probe))
+            .map(|(number, probe)| {
+                let fate = probe.rtt.map_or(Fate::Lost, Fate::Answered);
+                (number, probe.sent - self.started, fate)
+            });
+        let last = target.probes.last();
+        Some(Summary {
+            transmitted: target.probes.len() as u64,
+            tally: target.tally,
+            in_flight: target.probes.iter().filter(young).count() as u64,
+            elapsed: last.map_or(Duration::ZERO, |probe| probe.sent - self.started),
+            rtt: target.rtt.figures(),
+            pipe: 0,
+            gap: None,
+            success: target.tally.received > 0,
+            quality: target.history.quality(settled),
+        })
+    }
+
+    /// How many probes were sent, and how many of them were answered.
+    pub fn totals(&self) -> (u64, u64) {
+        let received = self.targets.iter().map(|target| target.tally.received);
+        (self.sent, received.sum())
+    }
+
+    fn is_waiting(&self, probe: &Probe, now: Instant) -> bool {
+        probe.rtt.is_none() && !probe.failed && now < probe.sent + self.plan.patience
+    }
+
+    fn all_sent(&self) -> bool {
+        self.sent >= self.targets.len() as u64 * u64::from(self.plan.count)
+    }
+
+    fn deadline(&self) -> Option<Instant> {
+        self.plan.deadline.map(|after| self.started + after)
+    }
+
+    fn due(&self) -> Instant {
+        // A number whose probe may still be answered is not given to another.
+        let taken = self.numbers[usize::from(self.sent as u16)]
+            .and_then(|(target, nth)| self.targets.get(target as usize)?.probes.get(nth as usize))
+            .filter(|probe| probe.rtt.is_none() && !probe.failed)
+            .map(|probe| probe.sent + self.plan.patience);
+        taken.map_or(self.next_due, |free| free.max(self.next_due))
+    }
+
+    fn next_target(&self) -> usize {
+        (self.sent % self.targets.len() as u64) as usize
+    }
+
+    fn remember(&mut self, sent: Instant, failed: bool) {
+        let index = self.next_target();
+        let target = &mut self.targets[index];
+        let nth = target.probes.len() as u32;
+        target.probes.push(Probe {
+            sent,
+            left: None,
+            rtt: None,
+            failed,
+        });
+        target.tally.errors += u64::from(failed);
+        self.numbers[usize::from(self.sent as u16)] = Some((index as u32, nth));
+        self.unanswered += u64::from(!failed);
+        self.sent += 1;
+        self.last_sent = Some(sent);
+        // Deadlines are absolute, so that the pace does not drift.
+        self.next_due += self.plan.spacing;
+        if self.next_due + SLACK < sent {
+            self.next_due = sent;
+        }
+        if self.next_target() == 0 {
+            self.round_started = self.next_due.max(self.round_started + self.plan.interval);
+            self.next_due = self.round_started;
+        }
+    }
+
+    fn probe(&mut self, sequence: u16) -> Option<(IpAddr, &mut Tally, &mut Probe)> {
+        let (target, nth) = self.numbers[usize::from(sequence)]?;
+        let target = self.targets.get_mut(target as usize)?;
+        let probe = target.probes.get_mut(nth as usize)?;
+        Some((target.address, &mut target.tally, probe))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const fn ms(ms: u64) -> Duration {
+        Duration::from_millis(ms)
+    }
+
+    fn address(last: u8) -> IpAddr {
+        IpAddr::from([192, 0, 2, last])
+    }
+
+    fn plan(count: u32) -> Plan {
+        Plan {
+            count,
+            interval: ms(1000),
+            spacing: ms(10),
+            patience: ms(500),
+            deadline: None,
+        }
+    }
+
+    fn sweep(count: u32, targets: u8) -> (Session, Instant) {
+        let start = Instant::now();
+        let session = Session::new(plan(count), (1..=targets).map(address), start);
+        (session, start)
+    }
+
+    #[test]
+    fn probes_go_round_with_their_spacing_and_each_target_has_its_interval() {
+        let (mut session, start) = sweep(2, 3);
+        for (at, target) in [(0, 0), (10, 1), (20, 2), (1000, 0), (1010, 1), (1020, 2)] {
+            let now = start + ms(at);
+            assert_eq!(session.next_wake(), now, "{at}");
+            let before = start + ms(u64::saturating_sub(at, 1));
+            assert_eq!(session.poll_send(before).is_some(), at == 0);
+            assert_eq!(session.poll_send(now).map(|due| due.target), Some(target));
+            session.on_sent(now);
+        }
+        assert_eq!(session.poll_send(start + ms(1100)), None);
+        assert!(!session.is_over(start + ms(1519)));
+        assert!(session.is_over(start + ms(1520)));
+    }
+
+    #[test]
+    fn an_answer_counts_only_for_the_target_that_sent_it() {
+        let (mut session, start) = sweep(1, 2);
+        session.on_sent(start);
+        session.on_sent(start + ms(10));
+        assert_eq!(session.on_reply(0, address(2), start + ms(20)), None);
+        assert_eq!(session.on_reply(7, address(2), start + ms(20)), None);
+        assert_eq!(session.on_reply(1, address(2), start + ms(20)), Some(1));
+        assert_eq!(session.on_reply(1, address(2), start + ms(21)), None);
+        session.on_error(0, address(2));
+        let [silent, alive] = [0, 1].map(|at| session.summary(at, start + ms(600)).unwrap());
+        assert_eq!((silent.tally, silent.loss().lost), (Tally::default(), 1));
+        assert_eq!((alive.tally.received, alive.tally.duplicates), (1, 1));
+        assert_eq!(alive.rtt.unwrap().min, ms(10));
+    }
+
+    #[test]
+    fn it_ends_at_once_when_all_are_answered_or_failed() {
+        let (mut session, start) = sweep(1, 3);
+        session.on_sent(start);
+        session.on_sent(start);
+        session.on_send_failed(start);
+        assert!(!session.is_over(start + ms(1)));
+        session.on_reply(0, address(1), start + ms(1));
+        session.on_error(1, address(2));
+        assert!(session.is_over(start + ms(1)));
+    }
+
+    #[test]
+    fn a_number_is_not_used_again_while_its_probe_may_be_answered() {
+        let start = Instant::now();
+        let plan = Plan {
+            interval: Duration::ZERO,
+            spacing: Duration::ZERO,
+            ..plan(70_000)
+        };
+        let mut session = Session::new(plan, [address(1)], start);
+        for _ in 0..NUMBERS {
+            assert!(session.poll_send(start).is_some());
+            session.on_sent(start);
+        }
+        assert_eq!(session.poll_send(start), None);
+        assert_eq!(session.next_wake(), start + ms(500));
+        session.on_reply(0, address(1), start + ms(1));
+        let again = session.poll_send(start + ms(1)).map(|due| due.sequence);
+        assert_eq!(again, Some(0));
+    }
+
+    #[test]
+    fn time_missed_is_not_made_up_for_in_a_burst() {
+        let (mut session, start) = sweep(1, 100);
+        session.on_sent(start);
+        session.on_sent(start + ms(300));
+        assert!(session.poll_send(start + ms(300)).is_some());
+        session.on_sent(start + ms(300));
+        assert_eq!(session.poll_send(start + ms(309)), None);
+    }
+}

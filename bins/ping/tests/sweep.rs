@@ -1,0 +1,107 @@
+//! Many targets in one run. Takes root and a namespaced network.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::io::Write;
+use std::process::{Output, Stdio};
+
+use testkit::netns::{Chain, unavailable};
+
+const PING: &str = env!("CARGO_BIN_EXE_ping");
+
+/// Why the test is left out, said by name; nothing when it can run.
+fn left_out(test: &str) -> bool {
+    let why = unavailable(&["nft"]);
+    if let Some(why) = &why {
+        eprintln!("left out: {test}: {why}");
+    }
+    why.is_some()
+}
+
+fn run(chain: &Chain, args: &str) -> (Option<i32>, String) {
+    let args: Vec<&str> = args.split(' ').collect();
+    told(&chain.command(0, PING, &args).output().unwrap())
+}
+
+fn told(output: &Output) -> (Option<i32>, String) {
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    (output.status.code(), text)
+}
+
+#[test]
+fn a_line_a_target_and_who_is_silent() {
+    if left_out("a_line_a_target_and_who_is_silent") {
+        return;
+    }
+    let chain = Chain::new(1).unwrap();
+    chain
+        .drop_packets(1, "input", "ip daddr 10.0.1.1 icmp type echo-request")
+        .unwrap();
+    let (v4, v6) = (chain.server_v4(), chain.server_v6());
+    // The server by both versions; the router's far address, which is silent; a TTL that only
+    // reaches the router.
+    let hosts = format!("{v4} 10.0.1.1 {v6} 10.0.0.2");
+    let (code, text) = run(&chain, &format!("-c 2 -i 0.05 -W 0.3 {hosts}"));
+    assert_eq!(code, Some(1), "{text}");
+    let starts: Vec<&str> = text
+        .lines()
+        .map(|line| line.split(", rtt").next().unwrap())
+        .collect();
+    assert_eq!(
+        starts,
+        [
+            &format!("{v4}: 2/2 received"),
+            "10.0.1.1: 0/2 received",
+            &format!("{v6}: 2/2 received"),
+            "10.0.0.2: 2/2 received",
+            "",
+            "--- 4 targets: 3 alive, 1 unreachable; 8 packets transmitted, 6 received ---",
+        ]
+    );
+    let (code, text) = run(&chain, &format!("--unreachable -W 0.3 {hosts}"));
+    assert_eq!((code, &*text), (Some(1), "10.0.1.1\n"));
+    let (_, text) = run(&chain, &format!("--alive -W 0.3 {hosts}"));
+    assert_eq!(text.lines().count(), 3, "{text}");
+    let (code, text) = run(&chain, &format!("-t 1 -W 0.3 {v4} 10.0.0.2"));
+    assert_eq!(code, Some(1), "{text}");
+    assert!(
+        text.contains(&format!("{v4}: 0/1 received, +1 errors\n")),
+        "{text}"
+    );
+    assert!(text.contains("10.0.0.2: 1/1 received, rtt"), "{text}");
+}
+
+#[test]
+fn targets_come_from_networks_and_files() {
+    if left_out("targets_come_from_networks_and_files") {
+        return;
+    }
+    let chain = Chain::new(0).unwrap();
+    let (code, text) = run(&chain, "--alive --cidr 127.1.2.0/29");
+    assert_eq!(code, Some(0), "{text}");
+    let expected: Vec<String> = (1..=6).map(|host| format!("127.1.2.{host}")).collect();
+    assert_eq!(text.lines().collect::<Vec<_>>(), expected);
+    let mut child = chain
+        .command(0, PING, &["--alive", "--targets-file", "-"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let mut input = child.stdin.take().unwrap();
+    input.write_all(b"127.0.0.9 # one\n\n::1\n").unwrap();
+    drop(input);
+    let output = child.wait_with_output().unwrap();
+    assert_eq!(told(&output), (Some(0), "127.0.0.9\n::1\n".to_owned()));
+}
+
+#[test]
+fn sixty_five_thousand_targets_are_swept_and_none_is_falsely_dead() {
+    if left_out("sixty_five_thousand_targets_are_swept_and_none_is_falsely_dead") {
+        return;
+    }
+    let chain = Chain::new(0).unwrap();
+    let (code, text) = run(&chain, "-q --spacing 0 --cidr 127.0.0.0/16");
+    assert_eq!(code, Some(0), "{text}");
+    let expected = "65534 targets: 65534 alive, 0 unreachable; 65534 packets transmitted, \
+                    65534 received";
+    assert!(text.contains(expected), "{text}");
+}
