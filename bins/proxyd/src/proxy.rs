@@ -28,7 +28,7 @@ use crate::cache::policy::reuse::{self, Reuse};
 use crate::cache::policy::selecting::Selecting;
 use crate::cache::policy::storing::{self, Refusal};
 use crate::cache::revalidation::{self, Validation};
-use crate::cache::store::Store;
+use crate::cache::store::{Epoch, Store};
 use crate::cache::variant::Variant;
 use crate::counters::{Outcome, ProxyCounters};
 use crate::fields::{self, Condition};
@@ -54,8 +54,8 @@ enum Found {
 struct Forward<'a> {
     request: &'a Request<'a>,
     demands: Demands,
-    /// `None` for what can never be stored.
-    key: Option<Key>,
+    /// `None` for what can never be stored. With the moment before the store was asked.
+    key: Option<(Key, Epoch)>,
     why: Forwarded,
 }
 
@@ -80,9 +80,13 @@ impl Service for Proxy {
         }
         let demands = Demands::of(request.head);
         let key = Key::of(request.head, &self.upstream.origin().authority);
+        let key = key.map(|key| {
+            let epoch = self.store.epoch(key.as_bytes());
+            (key, epoch)
+        });
         let (why, stale) = match &key {
             _ if !demands.reads => (Forwarded::Method, None),
-            Some(key) if !demands.needs_origin => match self.find(request, &demands, key) {
+            Some((key, _)) if !demands.needs_origin => match self.find(request, &demands, key) {
                 // Stored since `at_once` was asked, by another connection.
                 Found::Usable(variant, age, ttl) => {
                     return self.stored(request, &demands, &variant, age, ttl);
@@ -225,7 +229,7 @@ impl Proxy {
         let request = forward.request;
         // In the spelling of the key: an answer that repeats another one would be stored for all.
         let host = match (&forward.key, request.head.host) {
-            (Some(key), _) => key.authority(),
+            (Some((key, _)), _) => key.authority(),
             (None, "") => &self.upstream.origin().authority,
             (None, host) => host,
         };
@@ -286,7 +290,9 @@ impl Proxy {
 
     /// RFC 9111 §4.4.
     fn invalidate(&self, forward: &Forward<'_>, head: &ResponseHead<'_, '_>) {
-        let Some(key) = &forward.key else { return };
+        let Some((key, _)) = &forward.key else {
+            return;
+        };
         if !storing::invalidates(&forward.request.head.method, head.status) {
             return;
         }
@@ -371,9 +377,11 @@ impl Proxy {
         verdict: Result<(), Refusal>,
     ) -> Response {
         let variant = Arc::new(variant);
-        if let (Ok(()), Some(key)) = (verdict, &forward.key) {
-            self.store.put(key.as_bytes(), Arc::clone(&variant));
-        }
+        let verdict = verdict.and_then(|()| {
+            let (key, asked) = forward.key.as_ref().ok_or(Refusal::Method)?;
+            let is_stored = self.store.put(key.as_bytes(), Arc::clone(&variant), *asked);
+            is_stored.then_some(()).ok_or(Refusal::Invalidated)
+        });
         let status = answer::cache_status(CacheStatus {
             fwd: Some(forward.why),
             fwd_status: Some(StatusCode::NOT_MODIFIED.as_u16()),

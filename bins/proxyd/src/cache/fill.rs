@@ -13,13 +13,15 @@ use netio::http::response::{BodyStream, Head};
 use super::key::Key;
 use super::policy::selecting::Selecting;
 use super::policy::storing::Validity;
-use super::store::{Room, Store};
+use super::store::{Epoch, Room, Store};
 use super::variant::Variant;
 
 /// A response that is to be stored once its body has come whole.
 #[derive(Debug)]
 pub struct Fill {
     key: Key,
+    /// When the origin was asked.
+    asked: Epoch,
     head: Head,
     validity: Validity,
     selecting: Selecting,
@@ -29,11 +31,11 @@ pub struct Fill {
 }
 
 impl Fill {
-    /// One that ends in `store`. `None` if there is no room for a body of the `length` that is
+    /// One that ends in `store` under a key, if that is not removed after `asked`. `None` if there is no room for a body of the `length` that is
     /// known.
     pub fn new(
         store: &Arc<Store>,
-        key: Key,
+        (key, asked): (Key, Epoch),
         head: Head,
         validity: Validity,
         selecting: Selecting,
@@ -45,6 +47,7 @@ impl Fill {
         }
         Some(Fill {
             key,
+            asked,
             head,
             validity,
             selecting,
@@ -61,9 +64,8 @@ impl Fill {
             validity: self.validity,
             selecting: self.selecting,
         };
-        self.room
-            .store()
-            .put(self.key.as_bytes(), Arc::new(variant));
+        let store = self.room.store();
+        store.put(self.key.as_bytes(), Arc::new(variant), self.asked);
     }
 
     /// The same stream; when it ends well, what went through it is stored.

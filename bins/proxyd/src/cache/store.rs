@@ -1,6 +1,7 @@
 //! The store: a map from keys to variants, bounded by the bytes that it holds and shared by all
 //! workers. It knows what its contents weigh, not what they mean.
 
+use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -21,6 +22,9 @@ const PARTS: usize = 4;
 const LARGEST_BODY: u64 = 2;
 /// Bodies that are still coming in may take this share of the bound, beside it.
 const FILLING: u64 = 4;
+/// Removals are counted for this many groups of keys. Where two keys share one, a removal of one can
+/// keep an answer for the other from being stored, once.
+const EPOCHS: usize = 256;
 /// What a response is thought to weigh on average, for the map's own bookkeeping.
 const TYPICAL_BYTES: u64 = 8 * 1024;
 
@@ -65,10 +69,17 @@ impl Weighter<Box<[u8]>, Arc<Resource>> for Bytes {
     }
 }
 
+/// How often keys were removed until a moment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Epoch(u64);
+
 /// The stored responses.
 #[derive(Debug)]
 pub struct Store {
     map: Map,
+    /// How often a key was removed, by its hash.
+    removals: [AtomicU64; EPOCHS],
+    hasher: RandomState,
     /// Bytes of bodies that are coming in and may be stored.
     filling: AtomicU64,
     filling_limit: u64,
@@ -94,6 +105,8 @@ impl Store {
             Err(_) => Cache::with_weighter(1, bytes, Bytes),
         };
         Store {
+            removals: [const { AtomicU64::new(0) }; EPOCHS],
+            hasher: RandomState::new(),
             filling: AtomicU64::new(0),
             filling_limit: bytes / FILLING,
             largest_body: map.shard_capacity() / LARGEST_BODY,
@@ -106,28 +119,48 @@ impl Store {
         self.map.get(key)
     }
 
+    /// The present of `key`. Taken before the origin is asked, it tells later whether what the origin
+    /// answered has been made invalid since.
+    pub fn epoch(&self, key: &[u8]) -> Epoch {
+        Epoch(self.removals_of(key).load(Ordering::SeqCst))
+    }
+
     /// Stores one variant beside the others of its key, or in the place of the one that answers the
-    /// same requests.
-    pub fn put(&self, key: &[u8], variant: Arc<Variant>) {
+    /// same requests. Returns `false`, and stores nothing, if the key was removed after `asked`.
+    pub fn put(&self, key: &[u8], variant: Arc<Variant>, asked: Epoch) -> bool {
         let key: Box<[u8]> = key.into();
         // Taken out and put in again, not changed in its place: only then the map makes room for
         // what it has grown by. The place is kept meanwhile, so that no worker's work is lost.
-        let place = self
-            .map
-            .entry(&key, None, |_, _| EntryAction::<()>::ReplaceWithGuard);
+        // Whoever removes the key counts first and then takes it out. So a removal that is not yet
+        // counted here takes the place away, too, and nothing can be inserted there.
+        let place = self.map.entry(&key, None, |_, _| {
+            if self.epoch(&key) == asked {
+                EntryAction::ReplaceWithGuard
+            } else {
+                EntryAction::Retain(())
+            }
+        });
         let (place, resource) = match place {
+            EntryResult::Vacant(_) if self.epoch(&key) != asked => return false,
             EntryResult::Vacant(place) => (place, Resource::of(SmallVec::from_elem(variant, 1))),
             EntryResult::Replaced(place, before) => (place, before.with(variant)),
-            // Not what was asked for, and no deadline was set.
-            EntryResult::Retained(()) | EntryResult::Removed(..) | EntryResult::Timeout => return,
+            // The last two are not asked for, and no deadline was set.
+            EntryResult::Retained(()) | EntryResult::Removed(..) | EntryResult::Timeout => {
+                return false;
+            }
         };
-        // Fails only if the key was removed meanwhile: then it stays removed.
-        let _ = place.insert(resource);
+        place.insert(resource).is_ok()
     }
 
-    /// Removes all variants of `key`. Returns whether there were any.
+    /// Removes all variants of `key`, and bars what the origin was asked for before from being
+    /// stored. Returns whether there were any.
     pub fn remove(&self, key: &[u8]) -> bool {
+        self.removals_of(key).fetch_add(1, Ordering::SeqCst);
         self.map.remove(key).is_some()
+    }
+
+    fn removals_of(&self, key: &[u8]) -> &AtomicU64 {
+        &self.removals[self.hasher.hash_one(key) as usize % EPOCHS]
     }
 
     /// How many keys are stored.
@@ -240,13 +273,29 @@ mod tests {
         })
     }
 
+    fn put(store: &Store, key: &[u8], variant: Arc<Variant>) {
+        assert!(store.put(key, variant, store.epoch(key)));
+    }
+
+    #[test]
+    fn what_was_asked_for_before_a_removal_is_not_stored_after_it() {
+        let store = Store::new(16 * 1024 * 1024);
+        let asked = store.epoch(b"key");
+        assert!(!store.remove(b"key"), "nothing was stored");
+        assert!(!store.put(b"key", variant("a", 1), asked));
+        assert!(store.get(b"key").is_none());
+        put(&store, b"key", variant("b", 2));
+        assert!(!store.put(b"key", variant("a", 1), asked));
+        assert_eq!(store.get(b"key").unwrap().variants().len(), 1);
+    }
+
     #[test]
     fn the_bound_holds_under_any_number_of_keys() {
         const BOUND: u64 = 1024 * 1024;
         let store = Store::new(BOUND);
         for number in 0..10_000 {
             let key = format!("http://a/{number}");
-            store.put(key.as_bytes(), variant("x", 1000));
+            put(&store, key.as_bytes(), variant("x", 1000));
             assert!(store.bytes() <= BOUND);
         }
         assert!(store.len() > 500, "{} of 1,000 bytes each", store.len());
@@ -259,7 +308,7 @@ mod tests {
         for key in 0..100 {
             for number in 0..2 * VARIANTS_PER_KEY {
                 let key = format!("http://a/{key}");
-                store.put(key.as_bytes(), variant(&number.to_string(), 4000));
+                put(&store, key.as_bytes(), variant(&number.to_string(), 4000));
                 assert!(store.bytes() <= BOUND, "{}", store.bytes());
             }
         }
@@ -270,7 +319,7 @@ mod tests {
     fn the_variants_of_a_key_are_bounded_and_the_newest_comes_first() {
         let store = Store::new(16 * 1024 * 1024);
         for number in 0..2 * VARIANTS_PER_KEY {
-            store.put(b"key", variant(&number.to_string(), number));
+            put(&store, b"key", variant(&number.to_string(), number));
         }
         let resource = store.get(b"key").unwrap();
         let bodies = resource.variants().iter().map(|variant| variant.body.len());
@@ -282,7 +331,7 @@ mod tests {
     fn a_variant_takes_the_place_of_the_one_for_the_same_requests() {
         let store = Store::new(16 * 1024 * 1024);
         for (accept, body) in [("a", 1), ("b", 2), ("a", 3)] {
-            store.put(b"key", variant(accept, body));
+            put(&store, b"key", variant(accept, body));
         }
         let resource = store.get(b"key").unwrap();
         let bodies = resource.variants().iter().map(|variant| variant.body.len());

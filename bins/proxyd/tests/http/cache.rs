@@ -331,36 +331,6 @@ fn a_request_can_insist_on_the_origin_or_on_the_store() {
 }
 
 #[test]
-fn an_answer_to_an_unsafe_method_invalidates_what_it_names() {
-    let lab = Lab::start(|seen| {
-        let head = seen.head();
-        match head.split(' ').next().unwrap() {
-            "GET" => Answer::ok(FRESH, "x"),
-            "DELETE" => Answer::raw("HTTP/1.1 500 No\r\nContent-Length: 0\r\n\r\n"),
-            _ => Answer::ok(
-                "Location: /made\r\nContent-Location: http://LAB/here\r\n",
-                "",
-            ),
-        }
-    });
-    let is_hit = |target| lab.get(target).cache().starts_with("hit");
-    for target in ["/a", "/made", "/here", "/else"] {
-        assert!(!is_hit(target));
-        assert!(is_hit(target));
-    }
-    lab.ask("DELETE", "/a", "");
-    assert!(is_hit("/a"), "an error changes nothing");
-    assert_eq!(
-        lab.ask("POST", "/a", "Content-Length: 0\r\n").cache(),
-        "fwd=method"
-    );
-    assert!(!is_hit("/a"));
-    assert!(!is_hit("/made"));
-    assert!(!is_hit("/here"));
-    assert!(is_hit("/else"));
-}
-
-#[test]
 fn pipelined_hits_and_misses_are_answered_in_order() {
     let lab = Lab::start(|seen| Answer::ok(FRESH, &seen.target()));
     let mut client = Client::connect(lab.address);

@@ -7,6 +7,7 @@
 mod cache;
 mod forwarding;
 mod hostile;
+mod invalidation;
 mod lab;
 mod lifecycle;
 mod revalidation;

@@ -59,6 +59,8 @@ pub enum Refusal {
     NoFreshness,
     /// Larger than the store takes.
     TooLarge,
+    /// Made invalid (RFC 9111 §4.4) while the origin was asked.
+    Invalidated,
 }
 
 impl Refusal {
@@ -77,6 +79,7 @@ impl Refusal {
             Refusal::OpenEnded => "open-ended",
             Refusal::NoFreshness => "no-freshness",
             Refusal::TooLarge => "too-large",
+            Refusal::Invalidated => "invalidated",
         }
     }
 }
