@@ -5,15 +5,16 @@ use netio::http::response::Head;
 use netproto::http::Status;
 use netproto::http::cache_control::ResponseDirectives;
 use netproto::http::conditional::{Comparison, EntityTag};
+use netproto::http::date;
 use netproto::http::fields::{FieldSlots, Fields};
 use netproto::http::head::ResponseHead;
 use netproto::http::method::Method;
 use netproto::http::write::{self, SerializeError};
 
 use super::policy::demands::Demands;
-use super::policy::freshness::Journey;
+use super::policy::freshness::{Freshness, Journey};
 use super::policy::selecting::Selecting;
-use super::policy::storing::{self, Refusal};
+use super::policy::storing::{self, Refusal, Validity};
 use super::variant::{STORED, Variant};
 use crate::fields::{Condition, passed_on};
 
@@ -60,7 +61,7 @@ pub fn freshen(
         if is_of_another(stored, &update.fields) {
             return Ok(None);
         }
-        merge(variant, stored, &update.fields).map(Some)
+        merge(variant, stored, &update.fields, journey).map(Some)
     });
     let Ok(Some(bytes)) = merged else {
         return Validation::OfAnother;
@@ -81,7 +82,14 @@ pub fn freshen(
         ..*demands
     };
     let verdict = storing::judge(&demands, head.status, &head.fields, journey);
-    let validity = verdict.unwrap_or(variant.validity);
+    // What may not be stored is as young as the 304 all the same.
+    let validity = verdict.unwrap_or_else(|_| {
+        let directives = ResponseDirectives::parse(head.fields.all("cache-control"));
+        Validity {
+            freshness: Freshness::of(&head.fields, &directives, journey),
+            ..variant.validity
+        }
+    });
     match built(&head) {
         Ok(head) => {
             let updated = Variant {
@@ -112,17 +120,23 @@ fn merge(
     variant: &Variant,
     stored: &Fields<'_, '_>,
     update: &Fields<'_, '_>,
+    journey: &Journey,
 ) -> Result<Vec<u8>, SerializeError> {
     let changes = |name: &str| !KEPT.iter().any(|kept| name.eq_ignore_ascii_case(kept));
     let mut out = Vec::with_capacity(variant.head.len() + 256);
     write::status_line(&mut out, variant.head.status());
     for (name, value) in stored.iter() {
-        if !changes(name) || update.first(name).is_none() {
+        let is_replaced = name.eq_ignore_ascii_case("date") || update.first(name).is_some();
+        if !changes(name) || !is_replaced {
             write::field(&mut out, name, value)?;
         }
     }
     for (name, value) in passed_on(update).filter(|(name, _)| changes(name)) {
         write::field(&mut out, name, value)?;
+    }
+    // RFC 9110 §6.6.1: a 304 without a Date was sent when it came, not when the body was.
+    if update.first("date").is_none() {
+        write::field(&mut out, "Date", &date::write(journey.response_unix))?;
     }
     write::end_of_head(&mut out);
     Ok(out)

@@ -98,3 +98,47 @@ fn a_304_that_selects_by_other_fields_confirms_nothing() {
     assert_eq!(ask("en"), "en");
     assert_eq!(lab.origin.seen().len(), 5);
 }
+
+#[test]
+fn a_304_without_a_date_makes_what_is_stored_as_young_as_itself() {
+    let lab = Lab::start(|seen| match seen.field("if-none-match") {
+        None => Answer::ok("Cache-Control: max-age=2\r\nETag: \"v1\"\r\n", "body"),
+        Some(_) => Answer::raw("HTTP/1.1 304 Not Modified\r\nETag: \"v1\"\r\n\r\n"),
+    });
+    let first = lab.get("/");
+    std::thread::sleep(Duration::from_millis(2300));
+    let confirmed = lab.get("/");
+    assert_eq!(confirmed.cache(), "fwd=stale; fwd-status=304; stored");
+    assert_ne!(confirmed.field("date"), first.field("date"));
+    assert_eq!(confirmed.field("age"), Some("0"));
+    let hit = lab.get("/");
+    assert!(hit.cache().starts_with("hit; ttl="), "{}", hit.cache());
+    assert_eq!(hit.field("date"), confirmed.field("date"));
+}
+
+#[test]
+fn an_answer_that_is_confirmed_and_not_stored_has_the_age_of_the_304() {
+    let lab = Lab::start(|seen| match seen.field("if-none-match") {
+        None => Answer::ok(
+            "Cache-Control: max-age=60\r\nAge: 40\r\nETag: \"v1\"\r\n",
+            "body",
+        ),
+        Some(_) => Answer::raw("HTTP/1.1 304 Not Modified\r\nETag: \"v1\"\r\n\r\n"),
+    });
+    lab.get("/");
+    let cases = [
+        ("Cache-Control: no-cache, no-store\r\n", "request-no-store"),
+        (
+            "Cache-Control: no-cache\r\nAuthorization: Basic YQ==\r\n",
+            "authorization",
+        ),
+    ];
+    for (fields, why) in cases {
+        let reply = lab.ask("GET", "/", fields);
+        let expected = format!("fwd=request; fwd-status=304; detail={why}");
+        assert_eq!(reply.cache(), expected);
+        assert_eq!(reply.field("age"), Some("0"));
+    }
+    let age: u64 = lab.get("/").field("age").unwrap().parse().unwrap();
+    assert!(age >= 40, "what is stored is as it was");
+}
