@@ -18,6 +18,8 @@ const OVERHEAD_BYTES: u64 = 256;
 /// The map is divided into parts with a lock and a share of the bytes each. Few, so that a share
 /// has room for large bodies.
 const PARTS: usize = 4;
+/// The share of a part for entries that were asked for again, as which a heavy one must have room.
+const HOT: f64 = 0.97;
 /// A body larger than this share of a part is not stored: it would drive out all others.
 const LARGEST_BODY: u64 = 2;
 /// Bodies that are still coming in may take this share of the bound, beside it.
@@ -44,13 +46,20 @@ impl Resource {
         Arc::new(Resource { variants, bytes })
     }
 
-    fn with(&self, variant: Arc<Variant>) -> Arc<Resource> {
+    /// With `variant` first, and of the others the newest, as far as all have room together.
+    fn with(&self, variant: &Arc<Variant>, room: u64) -> Arc<Resource> {
+        let mut left = room.saturating_sub(variant.bytes());
         let others = self
             .variants
             .iter()
-            .filter(|stored| stored.selecting != variant.selecting);
-        let mut variants: SmallVec<_> = others.take(VARIANTS_PER_KEY - 1).cloned().collect();
-        variants.insert(0, variant);
+            .filter(|stored| stored.selecting != variant.selecting)
+            .take(VARIANTS_PER_KEY - 1)
+            .take_while(|stored| {
+                let rest = left.checked_sub(stored.bytes());
+                left = rest.unwrap_or(0);
+                rest.is_some()
+            });
+        let variants = [variant].into_iter().chain(others).cloned().collect();
         Resource::of(variants)
     }
 
@@ -80,6 +89,8 @@ pub struct Store {
     /// How often a key was removed, by its hash.
     removals: [AtomicU64; EPOCHS],
     hasher: RandomState,
+    /// The heaviest entry that the map takes.
+    entry_limit: u64,
     /// Bytes of bodies that are coming in and may be stored.
     filling: AtomicU64,
     filling_limit: u64,
@@ -93,6 +104,7 @@ impl Store {
             .shards(PARTS)
             .estimated_items_capacity((bytes / TYPICAL_BYTES) as usize)
             .weight_capacity(bytes)
+            .hot_allocation(HOT)
             .build();
         let map = match options {
             Ok(options) => Cache::with_options(
@@ -107,6 +119,7 @@ impl Store {
         Store {
             removals: [const { AtomicU64::new(0) }; EPOCHS],
             hasher: RandomState::new(),
+            entry_limit: (map.shard_capacity() as f64 * HOT) as u64,
             filling: AtomicU64::new(0),
             filling_limit: bytes / FILLING,
             largest_body: map.shard_capacity() / LARGEST_BODY,
@@ -126,8 +139,16 @@ impl Store {
     }
 
     /// Stores one variant beside the others of its key, or in the place of the one that answers the
-    /// same requests. Returns `false`, and stores nothing, if the key was removed after `asked`.
+    /// same requests; the newest are kept as far as the map takes them. Returns `false`, and stores
+    /// nothing, if the key was removed after `asked`, or the variant is too heavy.
     pub fn put(&self, key: &[u8], variant: Arc<Variant>, asked: Epoch) -> bool {
+        // The map gives an entry up whole that is too heavy, with what it has under the key.
+        let room = self
+            .entry_limit
+            .saturating_sub(OVERHEAD_BYTES + key.len() as u64);
+        if variant.bytes() > room {
+            return false;
+        }
         let key: Box<[u8]> = key.into();
         // Taken out and put in again, not changed in its place: only then the map makes room for
         // what it has grown by. The place is kept meanwhile, so that no worker's work is lost.
@@ -143,7 +164,7 @@ impl Store {
         let (place, resource) = match place {
             EntryResult::Vacant(_) if self.epoch(&key) != asked => return false,
             EntryResult::Vacant(place) => (place, Resource::of(SmallVec::from_elem(variant, 1))),
-            EntryResult::Replaced(place, before) => (place, before.with(variant)),
+            EntryResult::Replaced(place, before) => (place, before.with(&variant, room)),
             // The last two are not asked for, and no deadline was set.
             EntryResult::Retained(()) | EntryResult::Removed(..) | EntryResult::Timeout => {
                 return false;

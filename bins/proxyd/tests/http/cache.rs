@@ -144,6 +144,36 @@ fn a_variant_is_kept_for_each_value_that_vary_names() {
 }
 
 #[test]
+fn of_variants_too_large_for_one_key_the_newest_are_kept() {
+    // A key has a quarter of the store: room for two of these.
+    let origin = testkit::origin::Origin::start(|_| {
+        Answer::ok(&format!("{FRESH}Vary: Accept\r\n"), &"x".repeat(900_000))
+    });
+    let (program, address) = proxy(&origin.address().to_string(), &["--cache-size", "8MiB"]);
+    let lab = Lab {
+        origin,
+        program,
+        address,
+    };
+    let is_hit = |accept: &str| {
+        let reply = lab.ask("GET", "/", &format!("Accept: {accept}\r\n"));
+        reply.cache().starts_with("hit")
+    };
+    for (accept, expected) in [
+        ("a", false),
+        ("b", false),
+        ("c", false),
+        ("c", true),
+        ("b", true),
+        ("a", false),
+        ("a", true),
+        ("c", true),
+    ] {
+        assert_eq!(is_hit(accept), expected, "{accept}");
+    }
+}
+
+#[test]
 fn a_body_cut_short_is_seen_as_cut_and_not_stored() {
     let whole = "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\n";
     let lab = Lab::start(move |seen| match seen.target().as_str() {
