@@ -1,19 +1,17 @@
 //! The command line. Nothing else knows clap.
 
 use std::ffi::OsString;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
-use std::process::ExitCode;
+use std::net::{IpAddr, SocketAddr};
 use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::Parser;
 use netio::access_log::Format;
-use netio::{usage, worker};
+use netio::daemon::Setup;
+use netio::usage::{AdminAddress, Refusal};
+use netio::worker;
 
 use crate::config::{Config, Endpoint, Origin};
-
-/// Where the admin endpoint is unless it is told otherwise.
-const ADMIN: SocketAddr = SocketAddr::new(IpAddr::V4(Ipv4Addr::LOCALHOST), 8081);
 
 /// The least that the cache may be given: below this, hardly a page would fit.
 const SMALLEST_CACHE: ByteSize = ByteSize::mib(1);
@@ -60,8 +58,8 @@ struct Args {
     udp_port: u16,
 
     /// Where /metrics and /healthz are served; off for nowhere
-    #[arg(long, value_name = "ADDRESS:PORT|off", default_value = "127.0.0.1:8081", value_parser = admin)]
-    admin: Admin,
+    #[arg(long, value_name = "ADDRESS:PORT|off", default_value = "127.0.0.1:8081", value_parser = str::parse::<AdminAddress>)]
+    admin: AdminAddress,
 
     /// How many threads serve [default: one a core]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
@@ -84,22 +82,6 @@ struct Args {
     check: bool,
 }
 
-/// An admin address, or none.
-#[derive(Clone, Copy, Debug)]
-struct Admin(Option<SocketAddr>);
-
-fn admin(text: &str) -> Result<Admin, String> {
-    if text == "off" {
-        return Ok(Admin(None));
-    }
-    match text.parse() {
-        Ok(address) => Ok(Admin(Some(address))),
-        Err(_) => Err(format!(
-            "expected an address and a port, such as {ADMIN}, or off"
-        )),
-    }
-}
-
 fn cache_size(text: &str) -> Result<ByteSize, String> {
     let size: ByteSize = text
         .parse()
@@ -119,47 +101,20 @@ pub enum Order {
     Check(SocketAddr),
 }
 
-/// Why there is nothing to do: help was asked for, or the command line is wrong.
-#[derive(Debug)]
-pub enum Refusal {
-    /// What clap says of it.
-    Usage(clap::Error),
-    /// A value that clap cannot judge.
-    Value(String),
-}
-
-impl Refusal {
-    /// Prints it where it belongs, and returns the exit status: 0 for help, 2 for a mistake.
-    pub fn tell(self) -> ExitCode {
-        match self {
-            Refusal::Usage(help) if !help.use_stderr() => {
-                // Nobody may be reading; then there is nothing to tell.
-                let _ = help.print();
-                return ExitCode::SUCCESS;
-            }
-            Refusal::Usage(error) => {
-                eprintln!("{}", usage::one_line("proxyd", &error.render().to_string()));
-            }
-            Refusal::Value(line) => eprintln!("proxyd: {line}"),
-        }
-        ExitCode::from(2)
-    }
-}
-
 /// Reads the command line.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Order, Refusal> {
-    let args = Args::try_parse_from(args).map_err(Refusal::Usage)?;
+    let args = Args::try_parse_from(args).map_err(|said| refusal(&said))?;
     if args.check {
         return match args.admin.0 {
             Some(address) => Ok(Order::Check(address)),
-            None => Err(Refusal::Value(
+            None => Err(Refusal::Mistake(
                 "--check needs an --admin address to ask".into(),
             )),
         };
     }
     let listens = SocketAddr::new(args.bind, args.port).to_string();
     if args.origin.authority == listens {
-        return Err(Refusal::Value(format!(
+        return Err(Refusal::Mistake(format!(
             "the origin {} is this proxy itself; name another with --origin",
             args.origin
         )));
@@ -167,13 +122,24 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Order, Refusal>
     Ok(Order::Serve(Config {
         origin: args.origin,
         udp_target: args.udp_target,
-        bind: args.bind,
-        port: args.port,
-        udp_port: args.udp_port,
-        admin: args.admin.0,
-        workers: args.workers.map_or_else(worker::default_count, usize::from),
         cache_bytes: args.cache_size.as_u64(),
-        log_format: args.log_format,
-        drain: args.drain_timeout,
+        setup: Setup {
+            bind: args.bind,
+            port: args.port,
+            udp_port: args.udp_port,
+            admin: args.admin.0,
+            workers: args.workers.map_or_else(worker::default_count, usize::from),
+            log_format: args.log_format,
+            drain: args.drain_timeout,
+        },
     }))
+}
+
+fn refusal(said: &clap::Error) -> Refusal {
+    let text = said.render().to_string();
+    if said.use_stderr() {
+        Refusal::mistake(&text)
+    } else {
+        Refusal::Help(text)
+    }
 }

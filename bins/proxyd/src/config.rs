@@ -1,11 +1,9 @@
 //! What the proxy was told, checked.
 
 use std::fmt;
-use std::net::{IpAddr, SocketAddr};
 use std::str::FromStr;
-use std::time::Duration;
 
-use netio::access_log::Format;
+use netio::daemon::Setup;
 use netproto::http::target::Authority;
 
 /// One validated configuration.
@@ -15,22 +13,10 @@ pub struct Config {
     pub origin: Origin,
     /// Where datagrams go.
     pub udp_target: Endpoint,
-    /// The address of every listener but the admin endpoint's.
-    pub bind: IpAddr,
-    /// The HTTP port; 0 for any free one.
-    pub port: u16,
-    /// The relay's port; 0 for any free one.
-    pub udp_port: u16,
-    /// Where /metrics and /healthz are, if anywhere.
-    pub admin: Option<SocketAddr>,
-    /// How many threads serve.
-    pub workers: usize,
     /// How many bytes the cache may hold.
     pub cache_bytes: u64,
-    /// How the access log on stdout looks.
-    pub log_format: Format,
-    /// How long what is under way may take once the stop signal has come.
-    pub drain: Duration,
+    /// What every daemon is told.
+    pub setup: Setup,
 }
 
 /// An HTTP server that is asked on behalf of clients.

@@ -16,20 +16,18 @@ pub mod relay;
 pub mod upstream;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
-use anyhow::{Context, Result};
-use netio::access_log::{self, AccessLog};
+use netio::daemon::{self, DaemonError, Station};
 use netio::http::buffer::Buffers;
 use netio::http::pool::Pool;
 use netio::http::server::{Server, Settings, serve};
-use netio::shutdown::{self, Stop, StopSignals};
+use netio::shutdown::Stop;
+use netio::udp;
 use netio::watch::Watch;
-use netio::worker::Crew;
-use netio::{admin, listen, udp};
 use tracing::warn;
 
 use crate::cache::store::Store;
@@ -46,90 +44,39 @@ const LAB_PORTS: [u16; 2] = [9000, 9090];
 const LOOK_UP_EVERY: Duration = Duration::from_secs(1);
 
 /// Serves until a stop signal, then ends what is under way.
-pub fn run(config: Config) -> Result<()> {
-    listen::raise_file_limit();
-    let runtime = tokio::runtime::Builder::new_current_thread()
-        .enable_all()
-        .build_local(tokio::runtime::LocalOptions::default())
-        .context("cannot start the runtime")?;
-    runtime.block_on(serve_until_stopped(config))
-}
-
-async fn serve_until_stopped(config: Config) -> Result<()> {
-    let signals = StopSignals::catch().context("cannot catch signals")?;
-    let (stopper, stop) = shutdown::channel();
-    let http = listen::tcp(SocketAddr::new(config.bind, config.port), config.workers)?;
-    let relay = udp::bind_group(
-        SocketAddr::new(config.bind, config.udp_port),
-        config.workers,
-    )?;
-    let admin = match config.admin {
-        Some(address) => listen::tcp(address, 1)?.pop(),
-        None => None,
-    };
-    let (log, log_writer) = access_log::open(config.log_format, std::io::stdout());
-
-    let tcp_address = http.first().map(TcpListener::local_addr).transpose()?;
-    let udp_address = relay.first().map(udp::Socket::local_addr);
-    let admin_address = admin.as_ref().map(TcpListener::local_addr).transpose()?;
-
+pub fn run(config: &Config) -> Result<(), DaemonError> {
     let store = Arc::new(Store::new(config.cache_bytes));
-    let stations: Vec<Station> = http
-        .into_iter()
-        .zip(relay)
-        .map(|(listener, relay)| Station {
-            listener,
-            relay,
+    let equip = |stations: Vec<Station>| {
+        let equip = |station| Equipment {
+            station,
             config: config.clone(),
             store: Arc::clone(&store),
-            log: log.clone(),
             counters: Arc::default(),
-            stop: stop.clone(),
-        })
-        .collect();
-    let counters: Vec<_> = stations
-        .iter()
-        .map(|station| Arc::clone(&station.counters))
-        .collect();
-    let metrics = metrics::of(&counters, store, log_writer.as_ref());
-
-    let crew = Crew::start(stations, work).context("cannot start the workers")?;
-    if let Some(listener) = admin {
-        tokio::task::spawn_local(admin::run(listener, metrics, stop));
-    }
-    for (what, address) in [
-        ("tcp", tcp_address),
-        ("udp", udp_address),
-        ("admin", admin_address),
-    ] {
-        if let Some(address) = address {
-            // The stable line by which scripts learn that it listens, and where.
-            eprintln!("listening {what} {address}");
-        }
-    }
-    crew.work_until_stopped(signals, stopper, config.drain)
-        .await?;
-    Ok(())
+        };
+        let equipment: Vec<Equipment> = stations.into_iter().map(equip).collect();
+        let counters = equipment.iter().map(|worker| Arc::clone(&worker.counters));
+        let metrics = metrics::of(&counters.collect::<Vec<_>>(), Arc::clone(&store));
+        (equipment, metrics)
+    };
+    daemon::run(&config.setup, equip, work)
 }
 
 /// What one worker works with.
-struct Station {
-    listener: TcpListener,
-    relay: udp::Socket,
+struct Equipment {
+    station: Station,
     config: Config,
     store: Arc<Store>,
-    log: Option<AccessLog>,
     counters: Arc<Counters>,
-    stop: Stop,
 }
 
-async fn work(station: Station) -> io::Result<()> {
+async fn work(equipment: Equipment) -> io::Result<()> {
     let Station {
-        config,
-        counters,
+        listener,
+        udp,
+        log,
         stop,
-        ..
-    } = station;
+    } = equipment.station;
+    let (config, counters) = (equipment.config, equipment.counters);
     let watch = Watch::new();
     let buffers = Buffers::default();
     let pool = Rc::new(Pool::default());
@@ -140,12 +87,12 @@ async fn work(station: Station) -> io::Result<()> {
         buffers.clone(),
     );
     let server = Rc::new(Server {
-        service: Proxy::new(upstream, station.store, Arc::clone(&counters.proxy)),
+        service: Proxy::new(upstream, equipment.store, Arc::clone(&counters.proxy)),
         settings: Settings::default(),
         watch: Rc::clone(&watch),
         buffers,
         counters: Arc::clone(&counters.http),
-        log: station.log,
+        log,
     });
     // Idle connections to the origin are nobody's to wait for.
     let close = async {
@@ -153,10 +100,9 @@ async fn work(station: Station) -> io::Result<()> {
         pool.close();
         Ok(())
     };
-    let relay = relay(station.relay, config.udp_target, &counters, stop.clone());
     tokio::try_join!(
-        serve(station.listener, server, stop.clone()),
-        relay,
+        serve(listener, server, stop.clone()),
+        relay(udp, config.udp_target, &counters, stop.clone()),
         close,
         async {
             watch.keep(stop.clone()).await;

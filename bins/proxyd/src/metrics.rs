@@ -2,7 +2,6 @@
 
 use std::sync::Arc;
 
-use netio::access_log;
 use netio::telemetry::{Counter, HttpCounters, Metrics};
 
 use crate::cache::store::Store;
@@ -18,20 +17,12 @@ pub(crate) struct Counters {
 }
 
 /// Every figure, added up over the workers.
-pub(crate) fn of(
-    workers: &[Arc<Counters>],
-    store: Arc<Store>,
-    log: Option<&access_log::Writer>,
-) -> Metrics {
+pub(crate) fn of(workers: &[Arc<Counters>], store: Arc<Store>) -> Metrics {
     let mut metrics = Metrics::new("proxyd");
     let http: Vec<_> = workers.iter().map(|w| Arc::clone(&w.http)).collect();
     metrics.http(&http);
     cache(&mut metrics, workers, store);
     relay(&mut metrics, workers);
-    if let Some(log) = log {
-        let help = "Lines of the access log that were dropped as nobody read fast enough";
-        metrics.counter("access_log_dropped", help, log.dropped_counter());
-    }
     metrics
 }
 

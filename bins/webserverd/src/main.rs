@@ -2,20 +2,22 @@
 
 use std::process::ExitCode;
 
-use netio::diagnostics;
+use netio::{admin, diagnostics};
 use webserverd::args;
 
 fn main() -> ExitCode {
     let _diagnostics = diagnostics::start();
     let outcome = match args::parse(std::env::args_os()) {
-        Ok(args::Order::Serve(config)) => webserverd::run(config),
-        Ok(args::Order::Check(address)) => netio::admin::check(address).map_err(Into::into),
-        Err(refusal) => return refusal.tell(),
+        Ok(args::Order::Serve(config)) => {
+            webserverd::run(config).map_err(|error| error.to_string())
+        }
+        Ok(args::Order::Check(address)) => admin::check(address).map_err(|error| error.to_string()),
+        Err(refusal) => return refusal.tell("webserverd"),
     };
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("webserverd: {error:#}");
+            eprintln!("webserverd: {error}");
             ExitCode::FAILURE
         }
     }

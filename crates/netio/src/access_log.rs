@@ -67,12 +67,7 @@ pub struct Writer {
 }
 
 impl Writer {
-    /// How many lines were dropped because the writer could not keep up.
-    pub fn dropped(&self) -> u64 {
-        self.dropped.dropped_lines() as u64
-    }
-
-    /// The same, to be asked from elsewhere.
+    /// Tells how many lines were dropped because the writer could not keep up.
     pub fn dropped_counter(&self) -> impl Fn() -> u64 + Send + Sync + 'static {
         let dropped = self.dropped.clone();
         move || dropped.dropped_lines() as u64

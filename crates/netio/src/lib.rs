@@ -1,10 +1,11 @@
 //! Sockets, threads and time: what the programs share between a file descriptor and a message.
 //!
-//! Read [`worker`] and [`shutdown`] first (how a daemon starts and ends), then [`watch`] (the clock
+//! Read [`daemon`], [`worker`] and [`shutdown`] first (how one starts and ends), then [`watch`] (the clock
 //! and the deadlines of one worker), then [`http`] and [`udp`].
 
 pub mod access_log;
 pub mod admin;
+pub mod daemon;
 pub mod diagnostics;
 pub mod http;
 pub mod icmp;

@@ -1,18 +1,67 @@
-//! Mistakes on a command line, told in one line with their cure.
+//! Command lines that lead to nothing: help was asked for, or something is wrong. A mistake is told
+//! in one line with its cure, and is exit status 2.
 
-/// Puts what an argument parser says of a mistake over several lines into one: the mistake and its
-/// tip, without the usage, ended by where to read more.
-pub fn one_line(program: &str, message: &str) -> String {
-    let said = message
-        .lines()
-        .map(str::trim)
-        .take_while(|line| !line.starts_with("Usage:") && !line.starts_with("For more information"))
-        .filter(|line| !line.is_empty())
-        .map(|line| line.trim_start_matches("error: "))
-        .collect::<Vec<_>>()
-        .join("; ")
-        .replace(":; ", ": ");
-    format!("{program}: {said}; see {program} --help")
+use std::io::Write;
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+/// Why there is nothing to do.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Refusal {
+    /// Help was asked for; this is it.
+    Help(String),
+    /// What is wrong, in one line with the cure.
+    Mistake(String),
+}
+
+impl Refusal {
+    /// Of what an argument parser says over several lines: the mistake and its tip, without the
+    /// usage.
+    pub fn mistake(message: &str) -> Refusal {
+        let said = message
+            .lines()
+            .map(str::trim)
+            .take_while(|line| {
+                !line.starts_with("Usage:") && !line.starts_with("For more information")
+            })
+            .filter(|line| !line.is_empty())
+            .map(|line| line.trim_start_matches("error: "))
+            .collect::<Vec<_>>()
+            .join("; ")
+            .replace(":; ", ": ");
+        Refusal::Mistake(said)
+    }
+
+    /// Prints it where it belongs, and returns the exit status.
+    pub fn tell(self, program: &str) -> ExitCode {
+        match self {
+            Refusal::Help(text) => {
+                // Nobody may be reading; then there is nothing to tell.
+                let _ = std::io::stdout().write_all(text.as_bytes());
+                ExitCode::SUCCESS
+            }
+            Refusal::Mistake(line) => {
+                eprintln!("{program}: {line}; see {program} --help");
+                ExitCode::from(2)
+            }
+        }
+    }
+}
+
+/// Where a daemon's admin endpoint is: an address and a port, or `off`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct AdminAddress(pub Option<SocketAddr>);
+
+impl std::str::FromStr for AdminAddress {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<AdminAddress, &'static str> {
+        match text.parse() {
+            Ok(address) => Ok(AdminAddress(Some(address))),
+            Err(_) if text == "off" => Ok(AdminAddress(None)),
+            Err(_) => Err("expected an address and a port, such as 127.0.0.1:8001, or off"),
+        }
+    }
 }
 
 #[cfg(test)]
@@ -24,20 +73,16 @@ mod tests {
         let said = "error: unexpected argument '--prot' found\n\n  tip: a similar argument exists: \
                     '--port'\n\nUsage: webserverd --port <PORT>\n\nFor more information, try \
                     '--help'.\n";
-        assert_eq!(
-            one_line("webserverd", said),
-            "webserverd: unexpected argument '--prot' found; tip: a similar argument exists: \
-             '--port'; see webserverd --help"
-        );
+        let expected =
+            "unexpected argument '--prot' found; tip: a similar argument exists: '--port'";
+        assert_eq!(Refusal::mistake(said), Refusal::Mistake(expected.into()));
     }
 
     #[test]
     fn what_is_missing_stands_on_the_same_line() {
         let said =
             "error: the following required arguments were not provided:\n  <HOST>\n\nUsage: x";
-        assert_eq!(
-            one_line("ping", said),
-            "ping: the following required arguments were not provided: <HOST>; see ping --help"
-        );
+        let expected = "the following required arguments were not provided: <HOST>";
+        assert_eq!(Refusal::mistake(said), Refusal::Mistake(expected.into()));
     }
 }

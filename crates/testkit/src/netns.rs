@@ -131,6 +131,8 @@ impl Chain {
         let settings = "cd /proc/sys/net && \
             echo 1 >ipv4/ip_forward && echo 1 >ipv6/conf/all/forwarding && \
             echo 0 >ipv4/icmp_ratelimit && echo 0 >ipv6/icmp/ratelimit && \
+            for bound in ipv4/icmp_msgs_per_sec ipv4/icmp_msgs_burst; do \
+                test ! -e $bound || echo 100000 >$bound || exit; done && \
             echo 0 >ipv6/conf/all/accept_dad && echo 0 >ipv6/conf/default/accept_dad";
         self.run(node, "sh", &["-c", settings]).map(|_| ())
     }
