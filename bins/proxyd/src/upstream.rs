@@ -191,7 +191,7 @@ async fn converse(
     body: &mut RequestBody<'_>,
 ) -> Result<Answer, Failure> {
     connection.push(head);
-    let is_in_order = match send(&mut connection, body).await {
+    let is_in_order = match send(&mut connection, method, body).await {
         Err(Failure::Broken(_)) => {
             // The origin may have answered before it closed; if not, this tells it apart.
             false
@@ -207,10 +207,14 @@ async fn converse(
     })
 }
 
-/// Sends the request. Returns whether all of it went out: an origin that answers before it has read
-/// the body wants no more of it.
-async fn send(connection: &mut Connection, body: &mut RequestBody<'_>) -> Result<bool, Failure> {
-    if !connection.flush_until_answer().await? {
+/// Sends the request. Returns whether all of it went out: an origin that refuses it before it has
+/// read the body wants no more of it.
+async fn send(
+    connection: &mut Connection,
+    method: &Method<'_>,
+    body: &mut RequestBody<'_>,
+) -> Result<bool, Failure> {
+    if !flush(connection, method).await? {
         return Ok(false);
     }
     let is_chunked = body.framing() == BodyFraming::Chunked;
@@ -219,7 +223,10 @@ async fn send(connection: &mut Connection, body: &mut RequestBody<'_>) -> Result
             biased;
             began = connection.answer_begins() => {
                 began?;
-                return Ok(false);
+                if !connection.wants_rest(method, &LIMITS).await? {
+                    return Ok(false);
+                }
+                continue;
             }
             piece = body.chunk() => piece.map_err(Failure::Client)?,
         };
@@ -234,11 +241,21 @@ async fn send(connection: &mut Connection, body: &mut RequestBody<'_>) -> Result
             None if is_chunked => connection.render(|out| out.extend_from_slice(LAST_CHUNK)),
             None => {}
         }
-        if !connection.flush_until_answer().await? {
+        if !flush(connection, method).await? {
             return Ok(false);
         }
         if is_last {
             break;
+        }
+    }
+    Ok(true)
+}
+
+/// Writes what is rendered. Returns whether all of it went out, as [`send`] does.
+async fn flush(connection: &mut Connection, method: &Method<'_>) -> Result<bool, Failure> {
+    while !connection.flush_until_answer().await? {
+        if !connection.wants_rest(method, &LIMITS).await? {
+            return Ok(false);
         }
     }
     Ok(true)

@@ -1,12 +1,13 @@
 //! What goes to the origin and comes back: fields, bodies, connections, and what can go wrong.
 
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use testkit::origin::{Answer, Origin};
 
-use crate::lab::{Client, Lab, Reply, proxy};
+use crate::lab::{Client, Lab, PATIENCE, Reply, proxy};
 
 #[test]
 fn fields_of_one_connection_are_not_passed_on_in_either_direction() {
@@ -126,6 +127,46 @@ fn an_origin_that_answers_before_the_body_has_come_is_heard() {
     client.write("POST / HTTP/1.1\r\nHost: lab\r\nContent-Length: 1000000\r\n\r\nbeginning");
     let reply = client.read();
     assert_eq!((reply.status, reply.text().as_str()), (413, "much"));
+}
+
+#[test]
+fn an_origin_that_speaks_while_it_reads_gets_the_whole_body() {
+    const BYTES: usize = 5_000_000;
+    // What it says behind the head of the request, and behind the body.
+    let cases = [
+        (
+            "HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\nHTTP/1.1 103 Early Hints\r\n\r\n",
+            "HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok",
+        ),
+        ("HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n", "ok"),
+    ];
+    for (early, late) in cases {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let origin = std::thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            stream.set_read_timeout(Some(PATIENCE)).unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                let mut byte = [0];
+                stream.read_exact(&mut byte).unwrap();
+                head.extend(byte);
+            }
+            stream.write_all(early.as_bytes()).unwrap();
+            let mut body = (&stream).take(BYTES as u64);
+            let read = std::io::copy(&mut body, &mut std::io::sink());
+            stream.write_all(late.as_bytes()).unwrap();
+            read.unwrap_or(0)
+        });
+        let (_program, address) = proxy(&address.to_string(), &[]);
+        let mut client = Client::connect(address);
+        client.write(format!(
+            "PUT / HTTP/1.1\r\nHost: lab\r\nContent-Length: {BYTES}\r\n\r\n"
+        ));
+        client.write(vec![b'x'; BYTES]);
+        assert_eq!(client.read().text(), "ok", "{early}");
+        assert_eq!(origin.join().unwrap(), BYTES as u64, "{early}");
+    }
 }
 
 #[test]

@@ -93,6 +93,19 @@ pub struct Connection {
     /// Whether it has carried a request before: then the origin may close it at any time, and a
     /// request that found it closed may be tried again (RFC 9112 §9.3.1).
     reused: bool,
+    /// Whether a byte of the present answer has come.
+    heard: bool,
+    /// How many interim answers to the present request have come.
+    interim: usize,
+    /// The head of a final answer that came before the request was sent to its end.
+    early: Option<Bytes>,
+}
+
+/// A whole head, and what it says of what may follow.
+struct Heard {
+    status: StatusCode,
+    persistent: bool,
+    head: Bytes,
 }
 
 impl Connection {
@@ -112,6 +125,9 @@ impl Connection {
                     transport,
                     patience: patience.clone(),
                     reused: false,
+                    heard: false,
+                    interim: 0,
+                    early: None,
                 })
             }
             Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(ClientError::Late),
@@ -148,15 +164,53 @@ impl Connection {
     }
 
     /// As [`Connection::flush`], but stops when an answer begins to come, or the origin closes,
-    /// before everything is written. Returns whether everything was.
+    /// before everything is written. Returns whether everything was; if not,
+    /// [`Connection::wants_rest`] says whether to go on.
     pub async fn flush_until_answer(&mut self) -> Result<bool, ClientError> {
+        if self.early.is_some() {
+            self.flush().await?;
+            return Ok(true);
+        }
         let stall = self.patience.stall;
         Ok(self.transport.flush_until_input(stall).await?)
     }
 
-    /// Waits until an answer begins to come, or the origin closes.
+    /// Waits until an answer begins to come, or the origin closes; for ever, if one has come whose
+    /// origin wants the rest of the request all the same.
     pub async fn answer_begins(&mut self) -> Result<(), ClientError> {
+        if self.early.is_some() {
+            std::future::pending::<()>().await;
+        }
         Ok(self.transport.input_begins().await?)
+    }
+
+    /// Reads what began to come before the request was sent to its end: interim answers, which are
+    /// passed over, and the head of a final one, which is kept for [`Connection::head`]. Returns
+    /// whether the origin may want the rest of the request: it may after an interim answer, and
+    /// after a 2xx, for it may be reading still; not if it refuses the request or says that it
+    /// closes (RFC 9112 §9.5).
+    pub async fn wants_rest(
+        &mut self,
+        method: &Method<'_>,
+        limits: &Limits,
+    ) -> Result<bool, ClientError> {
+        self.transport.sentry.allow(self.patience.answer);
+        let mut scan = HeadScan::new();
+        loop {
+            self.hear(limits).await?;
+            if let Some(Heard {
+                status,
+                persistent,
+                head,
+            }) = self.next_final(&mut scan, method, limits)?
+            {
+                self.early = Some(head);
+                return Ok(status.is_success() && persistent);
+            }
+            if self.transport.input.is_empty() {
+                return Ok(true);
+            }
+        }
     }
 
     /// Reads the head of the final answer to a request by `method`; interim answers are passed
@@ -166,34 +220,53 @@ impl Connection {
         method: &Method<'_>,
         limits: &Limits,
     ) -> Result<Bytes, ClientError> {
+        if let Some(head) = self.early.take() {
+            return Ok(head);
+        }
         self.transport.sentry.allow(self.patience.answer);
         let mut scan = HeadScan::new();
-        let mut interim = 0;
-        let mut any = false;
         loop {
-            match self.look(&mut scan, method, limits)? {
-                Status::Complete((status, head)) => {
-                    if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
-                        return Ok(head);
-                    }
-                    interim += 1;
-                    if interim > INTERIM_ANSWERS {
-                        return Err(ClientError::Interim);
-                    }
-                    continue;
-                }
-                Status::Partial => {}
+            if let Some(heard) = self.next_final(&mut scan, method, limits)? {
+                return Ok(heard.head);
             }
-            match self.transport.fill(limits.head_bytes()).await {
-                Ok(0) if any => return Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
-                Ok(0) => return Err(ClientError::Closed),
-                Ok(_) => any = true,
-                Err(error) if !any && error.kind() == io::ErrorKind::ConnectionReset => {
-                    return Err(ClientError::Closed);
-                }
-                Err(error) => return Err(error.into()),
+            self.hear(limits).await?;
+        }
+    }
+
+    /// Waits for more of the answer.
+    async fn hear(&mut self, limits: &Limits) -> Result<(), ClientError> {
+        match self.transport.fill(limits.head_bytes()).await {
+            Ok(0) if self.heard => Err(io::Error::from(io::ErrorKind::UnexpectedEof).into()),
+            Ok(0) => Err(ClientError::Closed),
+            Ok(_) => {
+                self.heard = true;
+                Ok(())
+            }
+            Err(error) if !self.heard && error.kind() == io::ErrorKind::ConnectionReset => {
+                Err(ClientError::Closed)
+            }
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// The next final head among what came, behind any interim ones.
+    fn next_final(
+        &mut self,
+        scan: &mut HeadScan,
+        method: &Method<'_>,
+        limits: &Limits,
+    ) -> Result<Option<Heard>, ClientError> {
+        while let Status::Complete(heard) = self.look(scan, method, limits)? {
+            let status = heard.status;
+            if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
+                return Ok(Some(heard));
+            }
+            self.interim += 1;
+            if self.interim > INTERIM_ANSWERS {
+                return Err(ClientError::Interim);
             }
         }
+        Ok(None)
     }
 
     fn look(
@@ -201,20 +274,22 @@ impl Connection {
         scan: &mut HeadScan,
         method: &Method<'_>,
         limits: &Limits,
-    ) -> Result<Status<(StatusCode, Bytes)>, HeadError> {
+    ) -> Result<Status<Heard>, HeadError> {
         let filled = self.transport.input.filled();
-        let (status, head) = {
+        let heard = {
             let mut slots = FieldSlots::new();
             match ResponseHead::resume(scan, filled, &mut slots, limits, method)? {
-                Status::Complete(head) => {
-                    (head.status, Bytes::copy_from_slice(&filled[..head.len]))
-                }
+                Status::Complete(head) => Heard {
+                    status: head.status,
+                    persistent: head.persistent,
+                    head: Bytes::copy_from_slice(&filled[..head.len]),
+                },
                 Status::Partial => return Ok(Status::Partial),
             }
         };
-        self.transport.input.consume(head.len());
+        self.transport.input.consume(heard.head.len());
         *scan = HeadScan::new();
-        Ok(Status::Complete((status, head)))
+        Ok(Status::Complete(heard))
     }
 
     /// The body that follows the head, as a stream. When it has come whole, and the connection can
@@ -242,6 +317,8 @@ impl Connection {
     pub fn rested(mut self) -> Connection {
         self.transport.rest();
         self.reused = true;
+        self.heard = false;
+        self.interim = 0;
         self
     }
 }
