@@ -100,9 +100,10 @@ async fn work(equipment: Equipment) -> io::Result<()> {
         pool.close();
         Ok(())
     };
+    let workers = config.setup.workers;
     tokio::try_join!(
         serve(listener, server, stop.clone()),
-        relay(udp, config.udp_target, &counters, stop.clone()),
+        relay(udp, config.udp_target, workers, &counters, stop.clone()),
         close,
         async {
             watch.keep(stop.clone()).await;
@@ -116,6 +117,7 @@ async fn work(equipment: Equipment) -> io::Result<()> {
 async fn relay(
     socket: udp::Socket,
     target: Endpoint,
+    workers: usize,
     counters: &Counters,
     stop: Stop,
 ) -> io::Result<()> {
@@ -124,7 +126,7 @@ async fn relay(
         resolved = resolve(&target, family) => resolved,
         () = stop.requested() => return Ok(()),
     };
-    let mut config = RelayConfig::new(resolved);
+    let mut config = RelayConfig::new(resolved).divided_among(workers);
     config.blocked_ports.extend(LAB_PORTS);
     let counters = Arc::clone(&counters.relay);
     let relayed = relay::run(socket, config, counters, stop).await;

@@ -132,6 +132,16 @@ fn eventually(what: &str, mut holds: impl FnMut() -> bool) {
 }
 
 #[test]
+fn workers_have_the_sessions_of_one_relay_together() {
+    let config = RelayConfig::new("127.0.0.1:9000".parse().unwrap());
+    // 10,000 / 3 = 3,333 and 1 is left over; each has one at least.
+    for (workers, sessions) in [(1, 10_000), (2, 5_000), (3, 3_333), (20_000, 1)] {
+        let share = config.clone().divided_among(workers);
+        assert_eq!(share.sessions, sessions, "{workers} workers");
+    }
+}
+
+#[test]
 fn datagrams_of_every_size_pass_both_ways_unchanged() {
     for family in FAMILIES {
         let (target, config) = target_of(family);

@@ -55,7 +55,7 @@ pub struct RelayConfig {
     pub blocked_ports: Vec<u16>,
     /// The bounds on what is taken from clients.
     pub limits: RateLimits,
-    /// How many clients one worker serves at a time. A further one takes the place of the one that
+    /// How many clients are served at a time. A further one takes the place of the one that
     /// has been idle longest, if that was at least a sixth of `idle`; otherwise its datagrams are
     /// dropped and counted. So a crowd of forged sources cannot put out clients that talk, and
     /// clients that are gone do not shut out others for long.
@@ -73,6 +73,16 @@ impl RelayConfig {
             limits: RateLimits::default(),
             sessions: 10_000,
             idle: Duration::from_mins(1),
+        }
+    }
+
+    /// That of each of so many workers, which serve no more sessions together than this one alone;
+    /// but each serves one.
+    #[must_use]
+    pub fn divided_among(self, workers: usize) -> RelayConfig {
+        RelayConfig {
+            sessions: (self.sessions / workers.max(1)).max(1),
+            ..self
         }
     }
 }
