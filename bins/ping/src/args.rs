@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
-use netio::icmp::Binding;
+use netio::icmp::{Binding, PathMtu, Tuning};
 use netproto::icmp::Version;
 
 use crate::assertion::{self, Assertion};
@@ -74,6 +74,24 @@ pub struct Args {
     /// Interface name or source address to send from
     #[arg(short = 'I', long, value_name = "NAME|ADDRESS")]
     interface: Option<String>,
+    /// Traffic class (DSCP and ECN) of the probes, decimal or 0x hexadecimal
+    #[arg(short = 'Q', long, value_name = "CLASS", value_parser = octet)]
+    tos: Option<u8>,
+    /// Path MTU: do (never fragment), want (fragment by what is known), dont, probe (ignore it)
+    #[arg(short = 'M', long = "pmtudisc", value_name = "HOW", value_parser = path_mtu)]
+    path_mtu: Option<PathMtu>,
+    /// Mark the packets, for policy routing
+    #[arg(short = 'm', long, value_name = "MARK")]
+    mark: Option<u32>,
+    /// Keep multicast probes from coming back to this host
+    #[arg(short = 'L', long)]
+    no_multicast_loop: bool,
+    /// Keep the source address that the first probe has
+    #[arg(short = 'B', long)]
+    sticky_source: bool,
+    /// ICMP identifier of the probes; 0 takes a raw socket
+    #[arg(short = 'e', long, value_name = "ID")]
+    identifier: Option<u16>,
     /// Up to 16 octets, in hexadecimal, that fill the probes
     #[arg(short = 'p', long, value_name = "HEX", value_parser = pattern)]
     pattern: Option<Pattern>,
@@ -87,6 +105,15 @@ pub struct Args {
     /// Adapt the interval to the round-trip time
     #[arg(short = 'A', long)]
     adaptive: bool,
+    /// Ring the bell with each reply
+    #[arg(short = 'a', long)]
+    audible: bool,
+    /// Tell the round trips that this program saw, not those of the kernel
+    #[arg(short = 'U', long)]
+    user_latency: bool,
+    /// Print times with three decimals, however long they are
+    #[arg(short = '3', long)]
+    precise: bool,
     /// Print only the first line and the summary
     #[arg(short = 'q', long)]
     quiet: bool,
@@ -177,6 +204,14 @@ impl Args {
             size: self.size as usize,
             pattern: self.pattern.map(|pattern| pattern.0).unwrap_or_default(),
             ttl: self.ttl,
+            tuning: Tuning {
+                traffic_class: self.tos,
+                path_mtu: self.path_mtu,
+                mark: self.mark,
+                no_multicast_loop: self.no_multicast_loop,
+            },
+            identifier: self.identifier,
+            sticky: self.sticky_source,
             plan: Plan {
                 count: self.count,
                 interval: self.interval.unwrap_or(DEFAULT_INTERVAL),
@@ -193,6 +228,9 @@ impl Args {
                 verbose: self.verbose,
                 outstanding: self.outstanding,
                 numeric: self.numeric,
+                audible: self.audible,
+                user_latency: self.user_latency,
+                precise: self.precise,
                 statistics: self.statistics,
                 format: match (self.json, self.csv) {
                     (true, _) => Format::Json,
@@ -226,6 +264,9 @@ impl Args {
             (self.outstanding, "-O"),
             (self.wall_clock, "-D"),
             (self.statistics, "--stats"),
+            (self.audible, "-a"),
+            (self.user_latency, "-U"),
+            (self.sticky_source, "-B"),
             (self.csv, "--csv"),
         ];
         if let Some((_, flag)) = for_one_host.iter().find(|(given, _)| *given) {
@@ -293,6 +334,24 @@ fn seconds(text: &str) -> Result<Duration, String> {
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .filter(|duration| *duration < Duration::from_secs(u64::from(u32::MAX)))
         .ok_or_else(|| "a number of seconds such as 1 or 0.2 is needed".to_owned())
+}
+
+fn octet(text: &str) -> Result<u8, String> {
+    let read = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => u8::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    read.map_err(|_| "a number from 0 to 255 is needed, or 0x00 to 0xff".to_owned())
+}
+
+fn path_mtu(text: &str) -> Result<PathMtu, String> {
+    match text {
+        "do" => Ok(PathMtu::Do),
+        "want" => Ok(PathMtu::Want),
+        "dont" => Ok(PathMtu::Dont),
+        "probe" => Ok(PathMtu::Probe),
+        _ => Err("it is one of do, want, dont, probe".to_owned()),
+    }
 }
 
 fn assertions(text: &str) -> Result<Assertions, String> {

@@ -2,7 +2,7 @@
 
 use std::net::IpAddr;
 
-use netio::icmp::Binding;
+use netio::icmp::{Binding, Tuning};
 use netproto::icmp::Version;
 
 use crate::assertion::Assertion;
@@ -29,6 +29,12 @@ pub struct Config {
     pub pattern: Vec<u8>,
     /// The TTL or hop limit, where not the host's own.
     pub ttl: Option<u8>,
+    /// Traffic class, path MTU, mark.
+    pub tuning: Tuning,
+    /// The ICMP identifier, where the user chose one.
+    pub identifier: Option<u16>,
+    /// Whether the address that the first probe leaves from is kept (-B).
+    pub sticky: bool,
     /// How many, how fast, how long.
     pub plan: Plan,
     /// What to print.
@@ -58,6 +64,12 @@ pub struct Output {
     pub outstanding: bool,
     /// Addresses only, no names (-n).
     pub numeric: bool,
+    /// A bell with each reply (-a).
+    pub audible: bool,
+    /// Round trips as this program saw them, not the kernel (-U).
+    pub user_latency: bool,
+    /// Times with three decimals, however long (-3).
+    pub precise: bool,
     /// The figures that iputils does not have, after the summary (--stats).
     pub statistics: bool,
     /// In which form.

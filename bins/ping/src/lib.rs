@@ -26,6 +26,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use netio::icmp::names::resolve;
 use netio::icmp::open;
+use netio::icmp::privileges::drop_capabilities;
 use netio::icmp::wait::Signals;
 use netproto::icmp::Version;
 
@@ -68,9 +69,18 @@ fn probe(config: &Config) -> Result<Summary> {
     let target = resolve(&config.host, config.version)?;
     let version = Version::of(target.ip());
     let source = open::source_for(target, &config.binding)?;
-    let mut endpoint = open::icmp(version, &config.binding)?;
+    let mut binding = config.binding.clone();
+    if config.sticky {
+        binding.source = Some(source);
+    }
+    let mut endpoint = open::icmp_with_identifier(version, &binding, config.identifier)?;
+    endpoint.tune(&config.tuning)?;
+    drop_capabilities().context("cannot drop capabilities")?;
     if let Some(ttl) = config.ttl {
         endpoint.set_ttl(ttl).context("cannot set the TTL")?;
+    }
+    if config.output.user_latency {
+        endpoint.ignore_departures().context("socket options")?;
     }
     let identifier = endpoint.identifier();
     let nonce = rand::random::<u64>().to_be_bytes();
@@ -78,7 +88,7 @@ fn probe(config: &Config) -> Result<Summary> {
 
     let out = BufWriter::new(io::stdout());
     let mut report = Report::new(config, target.ip(), identifier, out);
-    let bound = config.binding.interface.is_some() || config.binding.source.is_some();
+    let bound = binding.interface.is_some() || binding.source.is_some();
     report.banner(config, bound.then_some(source))?;
 
     let (events, reported) = sync_channel(WAITING_BATCHES);

@@ -10,7 +10,7 @@ use std::time::{Instant, SystemTime};
 use anyhow::Result;
 use netio::icmp::open::words;
 use netio::icmp::wait::{Signals, wait};
-use netio::icmp::{Endpoint, Notice, Stamp};
+use netio::icmp::{Endpoint, Notice, SocketKind, Stamp, StampSource};
 use netproto::icmp::Reason;
 
 use crate::config::{Format, Output};
@@ -22,6 +22,8 @@ use crate::wire::{Damage, Incoming, Wire};
 const BATCH: usize = 64;
 /// How many sends wait at most for the kernel to say when they left.
 const AWAITING_DEPARTURE: usize = 1024;
+
+const TOO_LONG: i32 = rustix::io::Errno::MSGSIZE.raw_os_error();
 
 /// What the loop works with.
 pub(crate) struct Probing<'a> {
@@ -116,6 +118,12 @@ impl Probing<'_> {
             Err(error) if is_full(&error) => self.session.on_send_blocked(Instant::now()),
             Err(error) => {
                 self.session.on_send_failed(Instant::now());
+                // On a datagram socket, the error queue tells it, and counts it.
+                if error.raw_os_error() == Some(TOO_LONG)
+                    && self.endpoint.kind() == SocketKind::IcmpRaw
+                {
+                    self.session.on_local_error();
+                }
                 self.tell(Event::NotSent(format!("sendmsg: {}", words(&error))));
             }
         }
@@ -125,7 +133,8 @@ impl Probing<'_> {
     /// A flood asks when its probes leave until the neighbour's address is known, which is what
     /// the departures tell apart, and then takes the times of its calls.
     fn departures_count(&self) -> bool {
-        !(self.output.flood && self.session.has_answer())
+        let fast = self.output.flood && self.session.has_answer();
+        !fast && !self.output.user_latency
     }
 
     /// Reads what has come; whether that was anything. A reply's departure was told before it
@@ -143,7 +152,14 @@ impl Probing<'_> {
                 arrivals.push(Arrival {
                     from: received.from.ip(),
                     ttl: received.ttl,
-                    stamp: received.stamp,
+                    stamp: if self.output.user_latency {
+                        Stamp {
+                            at: Instant::now(),
+                            source: StampSource::Program,
+                        }
+                    } else {
+                        received.stamp
+                    },
                     incoming,
                 });
             }
@@ -292,7 +308,6 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
 }
 
 fn local_error(error: &io::Error, mtu: u32) -> String {
-    const TOO_LONG: i32 = rustix::io::Errno::MSGSIZE.raw_os_error();
     if error.raw_os_error() == Some(TOO_LONG) {
         format!("local error: message too long, mtu={mtu}")
     } else {

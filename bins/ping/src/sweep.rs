@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
+use netio::icmp::privileges::drop_capabilities;
 use netio::icmp::wait::{Signals, wait};
 use netio::icmp::{Endpoint, Notice, open};
 use netproto::icmp::{Reason, Version};
@@ -96,6 +97,7 @@ pub fn run(config: &Config, sweep: &Sweep) -> Result<bool> {
             sockets.push(Socket::open(config, sweep, version)?);
         }
     }
+    drop_capabilities().context("cannot drop capabilities")?;
     let addresses = targets.iter().map(|target| target.address.ip());
     let session = Session::new(sweep.plan.clone(), addresses, Instant::now());
     let mut sweeping = Sweeping {
@@ -134,7 +136,8 @@ struct Socket {
 
 impl Socket {
     fn open(config: &Config, sweep: &Sweep, version: Version) -> Result<Socket> {
-        let mut endpoint = open::icmp(version, &config.binding)?;
+        let mut endpoint = open::icmp_with_identifier(version, &config.binding, config.identifier)?;
+        endpoint.tune(&config.tuning)?;
         if let Some(ttl) = config.ttl {
             endpoint.set_ttl(ttl).context("cannot set the TTL")?;
         }

@@ -3,7 +3,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::process::{Output, Stdio};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 use testkit::netns::{Chain, unavailable};
@@ -82,6 +82,16 @@ fn ordinary_runs_read_as_those_of_iputils() {
         format!("-t 1 -c 2 -i 0.2 {v4}"),
         format!("-t 2 -c 1 {v6}"),
         format!("-t 1 -c 2 -i 0.2 -q {v4}"),
+        format!("-c 1 -Q 0x10 {v4}"),
+        format!("-c 1 -Q 184 {v6}"),
+        format!("-c 1 -M do -s 1472 {v4}"),
+        format!("-c 2 -i 0.2 -M do -s 1600 {v4}"),
+        format!("-c 1 -M dont -s 1600 {v4}"),
+        format!("-c 1 -M want -s 1600 {v6}"),
+        format!("-c 1 -a {v4}"),
+        format!("-c 1 -U {v4}"),
+        format!("-c 1 -B {v4}"),
+        format!("-c 1 -L -m 5 -e 7 {v4}"),
         "-c 1 no.such.name.invalid".to_owned(),
     ] {
         compare(&chain, &args);
@@ -166,6 +176,39 @@ fn sigquit_tells_how_it_stands_and_sigint_ends_with_the_summary() {
     };
     assert_eq!(status(&ours), status(&theirs));
     assert!(status(&ours).contains("2/2 packets, 0% loss"), "{ours:?}");
+}
+
+#[test]
+fn capabilities_are_dropped_once_the_socket_is_open() {
+    if left_out("capabilities_are_dropped_once_the_socket_is_open") {
+        return;
+    }
+    let chain = Chain::new(0).unwrap();
+    let host = chain.server_v4();
+    for args in [
+        &["-i", "0.2", &host][..],
+        &["-c", "9", "-i", "0.2", &host, "::1"],
+    ] {
+        let mut child = chain
+            .command(0, OURS, args)
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        let status = format!("/proc/{}/status", child.id());
+        let dropped = || {
+            let status = std::fs::read_to_string(&status).unwrap();
+            let none = |set: &&str| status.contains(&format!("{set}:\t0000000000000000\n"));
+            ["CapPrm", "CapEff", "CapInh"].iter().all(none)
+        };
+        let end = Instant::now() + Duration::from_secs(5);
+        while !dropped() && Instant::now() < end {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let became_none = dropped();
+        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        assert!(child.wait().unwrap().success(), "it goes on without them");
+        assert!(became_none, "{args:?}");
+    }
 }
 
 #[test]

@@ -123,7 +123,12 @@ impl<W: Write> Text<W> {
             return writeln!(self.out, " (truncated)");
         }
         if let Some(trip) = reply.trip {
-            write!(self.out, " time={} ms", shrinking_ms(trip.rtt))?;
+            let time = if self.output.precise {
+                three_decimals(trip.rtt)
+            } else {
+                shrinking_ms(trip.rtt)
+            };
+            write!(self.out, " time={time} ms")?;
         }
         if reply.fate == ReplyFate::Duplicate {
             write!(self.out, " (DUP!)")?;
@@ -139,6 +144,9 @@ impl<W: Write> Text<W> {
                 self.out,
                 "\nwrong data byte #{at} should be 0x{sent:x} but was 0x{received:x}"
             )?;
+        }
+        if self.output.audible {
+            write!(self.out, "\u{7}")?;
         }
         writeln!(self.out)
     }

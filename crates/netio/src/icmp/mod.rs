@@ -2,7 +2,7 @@
 //!
 //! Read in this order: [`open`] (which kind of socket the kernel grants), [`Endpoint`] (send,
 //! receive, the error queue), [`clock`] (the kernel's timestamps on the monotonic clock),
-//! [`wait`] (sleep until a socket, a signal or a deadline), [`names`] (addresses to names and
+//! [`privileges`] (given up once the sockets are open), [`wait`] (sleep until a socket, a signal or a deadline), [`names`] (addresses to names and
 //! back, beside the probing).
 
 pub mod clock;
@@ -11,8 +11,10 @@ mod endpoint;
 pub mod names;
 pub mod open;
 mod options;
+pub mod privileges;
 pub mod wait;
 
 pub use clock::{Stamp, StampSource};
 pub use endpoint::{Endpoint, LARGEST_DATAGRAM, Notice, Received, Sent};
 pub use open::{Binding, OpenError, SocketKind};
+pub use options::{PathMtu, Tuning};

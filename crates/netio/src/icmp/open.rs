@@ -86,18 +86,36 @@ pub fn words(error: &io::Error) -> String {
 
 /// Opens a datagram ICMP socket or, where that is not granted, a raw one.
 pub fn icmp(version: Version, binding: &Binding) -> Result<Endpoint, OpenError> {
-    match icmp_of(SocketKind::IcmpDatagram, version, binding) {
-        Err(OpenError::NotPermitted { .. }) => icmp_of(SocketKind::IcmpRaw, version, binding),
+    icmp_with_identifier(version, binding, None)
+}
+
+/// As [`icmp`], with an identifier of the caller's choice, which takes a raw socket if it is 0.
+pub fn icmp_with_identifier(
+    version: Version,
+    binding: &Binding,
+    identifier: Option<u16>,
+) -> Result<Endpoint, OpenError> {
+    let raw = || icmp_of(SocketKind::IcmpRaw, version, binding, identifier);
+    if identifier == Some(0) {
+        return raw();
+    }
+    match icmp_of(SocketKind::IcmpDatagram, version, binding, identifier) {
+        Err(OpenError::NotPermitted { .. }) => raw(),
         granted => granted,
     }
 }
 
 /// Opens a raw ICMP socket, which sees the whole of every error.
 pub fn icmp_raw(version: Version, binding: &Binding) -> Result<Endpoint, OpenError> {
-    icmp_of(SocketKind::IcmpRaw, version, binding)
+    icmp_of(SocketKind::IcmpRaw, version, binding, None)
 }
 
-fn icmp_of(kind: SocketKind, version: Version, binding: &Binding) -> Result<Endpoint, OpenError> {
+fn icmp_of(
+    kind: SocketKind,
+    version: Version,
+    binding: &Binding,
+    identifier: Option<u16>,
+) -> Result<Endpoint, OpenError> {
     let protocol = match version {
         Version::V4 => Protocol::ICMPV4,
         Version::V6 => Protocol::ICMPV6,
@@ -111,12 +129,20 @@ fn icmp_of(kind: SocketKind, version: Version, binding: &Binding) -> Result<Endp
         options::see_only_answers(&socket, version)
             .map_err(|error| OpenError::Call("filter ICMP types", error))?;
     }
-    bind(&socket, version, binding, 0)?;
-    let identifier = match kind {
-        // The kernel gives a datagram socket an identifier of its own, as a port.
-        SocketKind::IcmpDatagram => local_port(&socket)?,
-        _ => std::process::id() as u16,
+    // A datagram socket has its identifier as a port; the kernel gives it one for port 0.
+    let port = match kind {
+        SocketKind::IcmpDatagram => identifier.unwrap_or(0),
+        _ => 0,
     };
+    bind(&socket, version, binding, port)?;
+    let identifier = match kind {
+        SocketKind::IcmpDatagram => local_port(&socket)?,
+        _ => identifier.unwrap_or(std::process::id() as u16),
+    };
+    if kind == SocketKind::IcmpRaw {
+        options::see_only_replies_to(&socket, version, identifier)
+            .map_err(|error| OpenError::Call("filter ICMP identifiers", error))?;
+    }
     endpoint(socket, version, kind, identifier)
 }
 
@@ -206,6 +232,12 @@ fn endpoint(
 }
 
 impl Endpoint {
+    /// Sets what the user asked of the packets.
+    pub fn tune(&self, tuning: &options::Tuning) -> Result<(), OpenError> {
+        options::tune(self.socket(), self.version(), tuning)
+            .map_err(|error| OpenError::Call("socket options", error))
+    }
+
     /// Leaves the "don't fragment" bit off and ignores what is known of the path's MTU.
     pub fn allow_fragments(&self) -> Result<(), OpenError> {
         options::allow_fragments(self.socket(), self.version())
@@ -222,4 +254,56 @@ fn local_port(socket: &Socket) -> Result<u16, OpenError> {
 
 fn program() -> String {
     std::env::current_exe().map_or_else(|_| "PROGRAM".to_owned(), |path| path.display().to_string())
+}
+
+#[cfg(test)]
+mod tests {
+    use netproto::icmp::{Echo, Message, Pseudo};
+
+    use super::*;
+
+    #[test]
+    fn a_raw_socket_hears_only_the_replies_to_its_own_identifier() {
+        for (version, host) in [
+            (Version::V4, IpAddr::from(Ipv4Addr::LOCALHOST)),
+            (Version::V6, IpAddr::from(Ipv6Addr::LOCALHOST)),
+        ] {
+            let open = |identifier| {
+                let binding = Binding::default();
+                icmp_of(SocketKind::IcmpRaw, version, &binding, Some(identifier))
+            };
+            let (Ok(mut ours), Ok(mut other)) = (open(0x1234), open(0x1235)) else {
+                eprintln!(
+                    "left out: a_raw_socket_hears_only_the_replies_to_its_own_identifier: no \
+                     raw {version:?} socket"
+                );
+                return;
+            };
+            for endpoint in [&mut ours, &mut other] {
+                let request = Message::EchoRequest(Echo {
+                    identifier: endpoint.identifier(),
+                    sequence: 1,
+                    data: b"data",
+                });
+                let mut bytes = vec![0; request.encoded_len()];
+                request.encode(version, Pseudo::None, &mut bytes).unwrap();
+                endpoint.send(&bytes, SocketAddr::new(host, 0)).unwrap();
+            }
+            for endpoint in [&mut ours, &mut other] {
+                let identifier = endpoint.identifier();
+                let patience = std::time::Duration::from_secs(5);
+                let end = std::time::Instant::now() + patience;
+                let mut heard = Vec::new();
+                while heard.is_empty() && std::time::Instant::now() < end {
+                    while let Some(received) = endpoint.receive().unwrap() {
+                        let message = Message::parse(version, received.bytes).unwrap();
+                        if let Message::EchoReply(echo) = message {
+                            heard.push(echo.identifier);
+                        }
+                    }
+                }
+                assert_eq!(heard, [identifier], "{version:?}");
+            }
+        }
+    }
 }

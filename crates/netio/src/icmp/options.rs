@@ -7,7 +7,7 @@ use std::mem::size_of;
 use std::os::fd::AsRawFd;
 
 use netproto::icmp::Version;
-use socket2::Socket;
+use socket2::{SockFilter, Socket};
 
 /// `SOL_RAW` and its option, from `linux/icmp.h`; libc has no names for them.
 const SOL_RAW: c_int = 255;
@@ -28,6 +28,96 @@ pub(super) fn stamp_packets(socket: &Socket, departures: bool) -> io::Result<()>
     set(socket, level, libc::SO_TIMESTAMPING, flags)?;
     let with_ids = flags | libc::SOF_TIMESTAMPING_OPT_ID;
     set(socket, level, libc::SO_TIMESTAMPING, with_ids)
+}
+
+/// What a user may ask of the packets besides their TTL; nothing is asked by default.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Tuning {
+    /// The IPv4 TOS octet or IPv6 traffic class: DSCP and ECN (RFC 2474, RFC 3168).
+    pub traffic_class: Option<u8>,
+    /// What is done about the path's MTU.
+    pub path_mtu: Option<PathMtu>,
+    /// The mark of the packets, for policy routing; takes CAP_NET_ADMIN.
+    pub mark: Option<u32>,
+    /// Whether multicast is kept from coming back to this host.
+    pub no_multicast_loop: bool,
+}
+
+/// What is done about the path's MTU (ip(7), IP_MTU_DISCOVER).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum PathMtu {
+    /// Never fragment; refuse what is larger than the known MTU of the path.
+    Do,
+    /// Fragment by the known MTU of the path.
+    Want,
+    /// Leave "don't fragment" off.
+    Dont,
+    /// Never fragment, whatever is known of the path.
+    Probe,
+}
+
+/// Sets what is asked for.
+pub(super) fn tune(socket: &Socket, version: Version, tuning: &Tuning) -> io::Result<()> {
+    if let Some(class) = tuning.traffic_class {
+        match version {
+            Version::V4 => socket.set_tos_v4(u32::from(class))?,
+            Version::V6 => socket.set_tclass_v6(u32::from(class))?,
+        }
+    }
+    if let Some(path_mtu) = tuning.path_mtu {
+        // The values of IPv6 are the same.
+        let value = match path_mtu {
+            PathMtu::Do => libc::IP_PMTUDISC_DO,
+            PathMtu::Want => libc::IP_PMTUDISC_WANT,
+            PathMtu::Dont => libc::IP_PMTUDISC_DONT,
+            PathMtu::Probe => libc::IP_PMTUDISC_PROBE,
+        };
+        match version {
+            Version::V4 => set(socket, libc::SOL_IP, libc::IP_MTU_DISCOVER, value)?,
+            Version::V6 => set(socket, libc::SOL_IPV6, libc::IPV6_MTU_DISCOVER, value)?,
+        }
+    }
+    if let Some(mark) = tuning.mark {
+        socket.set_mark(mark)?;
+    }
+    if tuning.no_multicast_loop {
+        match version {
+            Version::V4 => socket.set_multicast_loop_v4(false)?,
+            Version::V6 => socket.set_multicast_loop_v6(false)?,
+        }
+    }
+    Ok(())
+}
+
+/// Keeps the echo replies of others from a raw socket: a classic BPF program that lets through
+/// what is no reply, and replies with this identifier.
+pub(super) fn see_only_replies_to(
+    socket: &Socket,
+    version: Version,
+    identifier: u16,
+) -> io::Result<()> {
+    // linux/bpf_common.h: class, size and mode of each instruction.
+    const X_IS_IP_HEADER_LEN: u16 = 0xb1; // BPF_LDX | BPF_B | BPF_MSH
+    const X_IS: u16 = 0x01; // BPF_LDX | BPF_W | BPF_IMM
+    const LOAD_OCTET_AT_X: u16 = 0x50; // BPF_LD | BPF_B | BPF_IND
+    const LOAD_TWO_AT_X: u16 = 0x48; // BPF_LD | BPF_H | BPF_IND
+    const IF_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
+    const RETURN: u16 = 0x06; // BPF_RET | BPF_K
+    const EVERYTHING: u32 = u32::MAX;
+    // A raw IPv4 socket sees the IP header, a raw IPv6 socket does not.
+    let (begin, reply) = match version {
+        Version::V4 => (SockFilter::new(X_IS_IP_HEADER_LEN, 0, 0, 0), 0),
+        Version::V6 => (SockFilter::new(X_IS, 0, 0, 0), 129),
+    };
+    socket.attach_filter(&[
+        begin,
+        SockFilter::new(LOAD_OCTET_AT_X, 0, 0, 0),
+        SockFilter::new(IF_EQUAL, 0, 2, reply),
+        SockFilter::new(LOAD_TWO_AT_X, 0, 0, 4),
+        SockFilter::new(IF_EQUAL, 0, 1, u32::from(identifier)),
+        SockFilter::new(RETURN, 0, 0, EVERYTHING),
+        SockFilter::new(RETURN, 0, 0, 0),
+    ])
 }
 
 /// Has the kernel tell each packet's TTL or hop limit.
