@@ -1,0 +1,131 @@
+//! One request that takes more than memory: the program may wait, read the request's body, and
+//! answer with a body that comes in pieces.
+
+use std::io;
+use std::task::Poll;
+
+use bytes::Bytes;
+use netproto::http::Status;
+use netproto::http::body::BodyDecoder;
+use netproto::http::fields::FieldSlots;
+use netproto::http::head::RequestHead;
+
+use super::{Asked, Connection, OUTPUT_HIGH};
+use crate::http::body::RequestBody;
+use crate::http::response::{BodyStream, Framing};
+use crate::http::server::Service;
+
+impl<S: Service> Connection<'_, S> {
+    /// Answers one request that takes waiting. Returns whether another may follow.
+    pub(super) async fn exchange(&mut self, head_length: usize) -> io::Result<bool> {
+        let settings = &self.server.settings;
+        let bytes = Bytes::copy_from_slice(&self.transport.input.filled()[..head_length]);
+        self.transport.input.consume(head_length);
+        let mut slots = FieldSlots::new();
+        let head = match RequestHead::parse(&bytes, &mut slots, &settings.limits) {
+            Ok(Status::Complete(head)) => head,
+            // The same bytes were a whole head a moment ago.
+            Ok(Status::Partial) => return Ok(false),
+            Err(error) => {
+                self.refuse_head(error);
+                self.flush().await?;
+                return Ok(false);
+            }
+        };
+        let request = self.request(&head);
+        let asked = Asked::of(&head);
+        let entry = self.entry(&request);
+        let decoder = match BodyDecoder::new(head.framing, &settings.limits) {
+            Ok(decoder) => decoder,
+            Err(error) => {
+                let response = self.refusal(error.status(), error);
+                let wire = self.wire(&asked, &response);
+                self.start(&asked, &wire, response, entry);
+                self.flush().await?;
+                return Ok(false);
+            }
+        };
+        let mut body = RequestBody::new(
+            &mut self.transport,
+            decoder,
+            head.framing,
+            head.expects_continue,
+            settings.body_stall,
+        );
+        let mut response = self.server.service.exchange(&request, &mut body).await;
+        let mut unread = body.leave();
+        if let Err(error) = unread.drop_what_came(&mut self.transport.input) {
+            response = self.refusal(error.status(), error);
+        }
+        let mut wire = self.wire(&asked, &response);
+        wire.persists &= unread.can_be_drained();
+        if let Some(stream) = self.start(&asked, &wire, response, entry) {
+            self.stream(stream, wire.framing).await?;
+        }
+        self.flush().await?;
+        if !wire.persists {
+            return Ok(false);
+        }
+        let (bytes, patience) = (settings.drained_bytes, settings.linger);
+        Ok(unread.drain(&mut self.transport, bytes, patience).await)
+    }
+
+    /// Writes a body as its pieces come.
+    async fn stream(&mut self, mut stream: BodyStream, framing: Framing) -> io::Result<()> {
+        let result = self.pieces(&mut stream, framing).await;
+        if result.is_ok() {
+            framing.end(&mut self.transport.output);
+            return self.flush().await;
+        }
+        // Cut short: what there is goes out, and the connection ends without the body's end, so
+        // that the client sees the cut.
+        if let Some(entry) = self.entries.last_mut() {
+            entry.is_cut = true;
+        }
+        if framing == Framing::UntilClose {
+            self.transport.reset_at_end();
+        }
+        self.flush().await?;
+        result
+    }
+
+    /// A piece that is ready goes out with what was rendered before it; nothing that is rendered
+    /// waits for a piece that is not.
+    async fn pieces(&mut self, stream: &mut BodyStream, framing: Framing) -> io::Result<()> {
+        let stall = self.server.settings.write_stall;
+        let mut sent = 0;
+        loop {
+            let ready = std::future::poll_fn(|context| {
+                Poll::Ready(match stream.as_mut().poll_next(context) {
+                    Poll::Ready(item) => Some(item),
+                    Poll::Pending => None,
+                })
+            })
+            .await;
+            let item = if let Some(item) = ready {
+                item
+            } else {
+                self.transport.flush(stall).await?;
+                std::future::poll_fn(|context| stream.as_mut().poll_next(context)).await
+            };
+            let Some(chunk) = item.transpose()? else {
+                break;
+            };
+            sent += chunk.len() as u64;
+            if matches!(framing, Framing::Length(length) if sent > length) {
+                return Err(io::Error::other("the body is longer than was said"));
+            }
+            if let Some(entry) = self.entries.last_mut() {
+                entry.bytes = sent;
+            }
+            framing.wrap(chunk, &mut self.transport.output);
+            if self.transport.output.pending() >= OUTPUT_HIGH {
+                self.transport.flush(stall).await?;
+            }
+        }
+        if matches!(framing, Framing::Length(length) if sent < length) {
+            return Err(io::ErrorKind::UnexpectedEof.into());
+        }
+        Ok(())
+    }
+}
