@@ -266,7 +266,7 @@ impl Proxy {
                 length,
             },
             (Ok(fill), Body::Empty) => {
-                fill.finish(Bytes::new());
+                fill.finish(Vec::new());
                 Body::Empty
             }
             (_, body) => body,
@@ -328,8 +328,7 @@ impl Proxy {
         })
         .map_err(|_| Refusal::Status)?;
         let selecting = Selecting::of(&head.fields, &forward.request.head.fields);
-        let fill = Fill::new(&self.store, key, stored_head, validity, selecting, length);
-        let fill = fill.ok_or(Refusal::TooLarge)?;
+        let fill = Fill::new(&self.store, key, stored_head, validity, selecting, length)?;
         self.counters.stored.add(1);
         Ok(fill)
     }

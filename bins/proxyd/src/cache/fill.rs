@@ -1,24 +1,34 @@
 //! A body that is stored while it is streamed to the client that asked for it. Only a body that came
 //! whole is stored.
 
+use std::cell::RefCell;
 use std::io;
 use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use futures_core::Stream;
 use netio::http::response::{BodyStream, Head};
+use tokio::task::JoinHandle;
 
 use super::key::Key;
 use super::policy::selecting::Selecting;
-use super::policy::storing::Validity;
-use super::store::{Epoch, Room, Store};
+use super::policy::storing::{Refusal, Validity};
+use super::room::{NoRoom, Room};
+use super::store::{Epoch, Store};
 use super::variant::Variant;
+
+/// For how long a body may be coming in, to be stored: its room is not for clients that do not read,
+/// nor for an origin that sends a byte now and then.
+pub const FILL_PATIENCE: Duration = Duration::from_secs(10);
 
 /// A response that is to be stored once its body has come whole.
 #[derive(Debug)]
 pub struct Fill {
+    store: Arc<Store>,
     key: Key,
     /// When the origin was asked.
     asked: Epoch,
@@ -31,8 +41,10 @@ pub struct Fill {
 }
 
 impl Fill {
-    /// One that ends in `store` under a key, if that is not removed after `asked`. `None` if there is no room for a body of the `length` that is
-    /// known.
+    /// One that ends in `store` under a key, if that is not removed after `asked`.
+    ///
+    /// # Errors
+    /// There is no room for a body of the `length` that is known.
     pub fn new(
         store: &Arc<Store>,
         (key, asked): (Key, Epoch),
@@ -40,12 +52,15 @@ impl Fill {
         validity: Validity,
         selecting: Selecting,
         length: Option<u64>,
-    ) -> Option<Fill> {
+    ) -> Result<Fill, Refusal> {
         let mut room = store.room();
-        if !room.grow(length.unwrap_or(0)) {
-            return None;
-        }
-        Some(Fill {
+        room.grow(length.unwrap_or(0))
+            .map_err(|no_room| match no_room {
+                NoRoom::TooLarge => Refusal::TooLarge,
+                NoRoom::Taken => Refusal::NoRoom,
+            })?;
+        Ok(Fill {
+            store: Arc::clone(store),
             key,
             asked,
             head,
@@ -57,24 +72,52 @@ impl Fill {
     }
 
     /// Stores it with this body, which came whole.
-    pub fn finish(self, body: Bytes) {
+    pub fn finish(self, body: Vec<u8>) {
         let variant = Variant {
             head: self.head,
-            body,
+            body: self.room.hold(body),
             validity: self.validity,
             selecting: self.selecting,
         };
-        let store = self.room.store();
-        store.put(self.key.as_bytes(), Arc::new(variant), self.asked);
+        self.store
+            .put(self.key.as_bytes(), Arc::new(variant), self.asked);
     }
 
-    /// The same stream; when it ends well, what went through it is stored.
+    /// The same stream; when it ends well and in time, what went through it is stored.
     pub fn through(self, stream: BodyStream) -> BodyStream {
+        let intake = Rc::new(RefCell::new(Some(Intake {
+            body: Vec::with_capacity(self.length.unwrap_or(0) as usize),
+            fill: self,
+        })));
+        let late = Rc::clone(&intake);
+        // A clock of its own: nobody asks the stream for more while its client does not read.
+        let clock = tokio::task::spawn_local(async move {
+            tokio::time::sleep(FILL_PATIENCE).await;
+            late.take();
+        });
         Box::pin(Filling {
             stream,
-            body: Vec::with_capacity(self.length.unwrap_or(0) as usize),
-            fill: Some(self),
+            intake,
+            clock,
         })
+    }
+}
+
+/// What has come of a body that is to be stored.
+struct Intake {
+    fill: Fill,
+    body: Vec<u8>,
+}
+
+impl Intake {
+    /// Takes one more piece in, if there is room for it.
+    fn take_in(&mut self, piece: &[u8]) -> bool {
+        let fill = &mut self.fill;
+        let has_room = fill.length.is_some() || fill.room.grow(piece.len() as u64).is_ok();
+        if has_room {
+            self.body.extend_from_slice(piece);
+        }
+        has_room
     }
 }
 
@@ -82,9 +125,9 @@ impl Fill {
 /// the origin themselves.
 struct Filling {
     stream: BodyStream,
-    body: Vec<u8>,
     /// Taken when it is stored, or cannot be any more.
-    fill: Option<Fill>,
+    intake: Rc<RefCell<Option<Intake>>>,
+    clock: JoinHandle<()>,
 }
 
 impl Stream for Filling {
@@ -92,21 +135,17 @@ impl Stream for Filling {
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
         let item = ready!(self.stream.as_mut().poll_next(context));
-        let filling = &mut *self;
         match &item {
             Some(Ok(piece)) => {
-                if let Some(fill) = &mut filling.fill {
-                    if fill.length.is_some() || fill.room.grow(piece.len() as u64) {
-                        filling.body.extend_from_slice(piece);
-                    } else {
-                        filling.give_up();
-                    }
+                let mut intake = self.intake.borrow_mut();
+                if intake.as_mut().is_some_and(|intake| !intake.take_in(piece)) {
+                    *intake = None;
                 }
             }
-            Some(Err(_)) => filling.give_up(),
+            Some(Err(_)) => drop(self.intake.take()),
             None => {
-                if let Some(fill) = filling.fill.take() {
-                    fill.finish(std::mem::take(&mut filling.body).into_boxed_slice().into());
+                if let Some(Intake { fill, body }) = self.intake.take() {
+                    fill.finish(body);
                 }
             }
         }
@@ -114,9 +153,9 @@ impl Stream for Filling {
     }
 }
 
-impl Filling {
-    fn give_up(&mut self) {
-        self.fill = None;
-        self.body = Vec::new();
+impl Drop for Filling {
+    fn drop(&mut self) {
+        self.intake.take();
+        self.clock.abort();
     }
 }

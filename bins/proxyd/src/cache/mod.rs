@@ -2,12 +2,13 @@
 //!
 //! Read in this order: [`policy`] (its rules: pure functions of request, response and now), then
 //! what the rules are applied to: [`key`] and [`variant`] (what is stored), [`store`] (a bounded
-//! map that knows nothing of HTTP), [`fill`] (a body that is stored while it is streamed) and
-//! [`revalidation`] (a stored response that the origin confirms).
+//! map that knows nothing of HTTP), [`room`] (the memory that bodies take), [`fill`] (a body that is
+//! stored while it is streamed) and [`revalidation`] (a stored response that the origin confirms).
 
 pub mod fill;
 pub mod key;
 pub mod policy;
 pub mod revalidation;
+pub mod room;
 pub mod store;
 pub mod variant;

@@ -9,6 +9,7 @@ use quick_cache::sync::{Cache, DefaultLifecycle, EntryAction, EntryResult};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use smallvec::SmallVec;
 
+use super::room::{Room, Rooms};
 use super::variant::Variant;
 
 /// How many responses to one URL are kept; the one stored first gives way.
@@ -22,8 +23,6 @@ const PARTS: usize = 4;
 const HOT: f64 = 0.97;
 /// A body larger than this share of a part is not stored: it would drive out all others.
 const LARGEST_BODY: u64 = 2;
-/// Bodies that are still coming in may take this share of the bound, beside it.
-const FILLING: u64 = 4;
 /// Removals are counted for this many groups of keys. Where two keys share one, a removal of one can
 /// keep an answer for the other from being stored, once.
 const EPOCHS: usize = 256;
@@ -91,10 +90,7 @@ pub struct Store {
     hasher: RandomState,
     /// The heaviest entry that the map takes.
     entry_limit: u64,
-    /// Bytes of bodies that are coming in and may be stored.
-    filling: AtomicU64,
-    filling_limit: u64,
-    largest_body: u64,
+    rooms: Arc<Rooms>,
 }
 
 impl Store {
@@ -120,9 +116,7 @@ impl Store {
             removals: [const { AtomicU64::new(0) }; EPOCHS],
             hasher: RandomState::new(),
             entry_limit: (map.shard_capacity() as f64 * HOT) as u64,
-            filling: AtomicU64::new(0),
-            filling_limit: bytes / FILLING,
-            largest_body: map.shard_capacity() / LARGEST_BODY,
+            rooms: Arc::new(Rooms::new(bytes, map.shard_capacity() / LARGEST_BODY)),
             map,
         }
     }
@@ -199,52 +193,9 @@ impl Store {
         self.map.weight()
     }
 
-    /// The largest body that is stored.
-    pub fn largest_body(&self) -> u64 {
-        self.largest_body
-    }
-
-    /// Asks for room for bytes of a body that is coming in; they count until the room is dropped.
-    pub fn room(self: &Arc<Self>) -> Room {
-        Room {
-            store: Arc::clone(self),
-            bytes: 0,
-        }
-    }
-}
-
-/// The memory that one body takes while it comes in.
-#[derive(Debug)]
-pub struct Room {
-    store: Arc<Store>,
-    bytes: u64,
-}
-
-impl Room {
-    /// Takes room for `more` bytes. `false` if the body becomes larger than any that is stored, or
-    /// all that come in take too much together.
-    pub fn grow(&mut self, more: u64) -> bool {
-        if self.bytes + more > self.store.largest_body {
-            return false;
-        }
-        let before = self.store.filling.fetch_add(more, Ordering::Relaxed);
-        if before + more > self.store.filling_limit {
-            self.store.filling.fetch_sub(more, Ordering::Relaxed);
-            return false;
-        }
-        self.bytes += more;
-        true
-    }
-
-    /// The store that it is room for.
-    pub fn store(&self) -> &Store {
-        &self.store
-    }
-}
-
-impl Drop for Room {
-    fn drop(&mut self) {
-        self.store.filling.fetch_sub(self.bytes, Ordering::Relaxed);
+    /// Asks for room for a body that is coming in.
+    pub fn room(&self) -> Room {
+        self.rooms.room()
     }
 }
 
@@ -360,19 +311,5 @@ mod tests {
         assert!(store.remove(b"key"));
         assert!(store.get(b"key").is_none());
         assert_eq!(store.bytes(), 0);
-    }
-
-    #[test]
-    fn bodies_that_come_in_take_a_bounded_room() {
-        let store = Arc::new(Store::new(64 * 1024));
-        let mut large = store.room();
-        assert!(!large.grow(store.largest_body() + 1));
-        let mut rooms: Vec<Room> = (0..100).map(|_| store.room()).collect();
-        let granted = rooms
-            .iter_mut()
-            .filter_map(|room| room.grow(1024).then_some(1024u64));
-        assert_eq!(granted.sum::<u64>(), 64 * 1024 / FILLING);
-        drop(rooms);
-        assert!(store.room().grow(1024));
     }
 }

@@ -10,4 +10,5 @@ mod hostile;
 mod invalidation;
 mod lab;
 mod lifecycle;
+mod pressure;
 mod revalidation;

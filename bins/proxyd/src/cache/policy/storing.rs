@@ -59,6 +59,8 @@ pub enum Refusal {
     NoFreshness,
     /// Larger than the store takes.
     TooLarge,
+    /// Other bodies have taken the memory that there is for those that come in.
+    NoRoom,
     /// Made invalid (RFC 9111 §4.4) while the origin was asked.
     Invalidated,
 }
@@ -79,6 +81,7 @@ impl Refusal {
             Refusal::OpenEnded => "open-ended",
             Refusal::NoFreshness => "no-freshness",
             Refusal::TooLarge => "too-large",
+            Refusal::NoRoom => "no-room",
             Refusal::Invalidated => "invalidated",
         }
     }
