@@ -2,33 +2,17 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use ping::args::{Args, one_line};
-
 fn main() -> ExitCode {
-    let args = match Args::try_parse() {
-        Ok(args) => args,
-        Err(error) => {
-            if let Some(line) = one_line(&error) {
-                return refuse(&line);
-            }
-            // Help or the version. Who closes the pipe early has seen enough of it.
-            let _ = error.print();
-            return ExitCode::SUCCESS;
-        }
-    };
-    let config = match args.into_config() {
+    let config = match ping::args::parse(std::env::args_os()) {
         Ok(config) => config,
-        Err(line) => return refuse(&line),
+        Err(refusal) => return refusal.tell("ping"),
     };
     match ping::run(&config) {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
-        Err(error) => refuse(&format!("{error:#}")),
+        Err(error) => {
+            eprintln!("ping: {error:#}");
+            ExitCode::from(2)
+        }
     }
-}
-
-fn refuse(line: &str) -> ExitCode {
-    eprintln!("ping: {line}");
-    ExitCode::from(2)
 }

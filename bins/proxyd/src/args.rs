@@ -103,7 +103,8 @@ pub enum Order {
 
 /// Reads the command line.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Order, Refusal> {
-    let args = Args::try_parse_from(args).map_err(|said| refusal(&said))?;
+    let args = Args::try_parse_from(args)
+        .map_err(|said| Refusal::of(said.render().to_string(), said.use_stderr()))?;
     if args.check {
         return match args.admin.0 {
             Some(address) => Ok(Order::Check(address)),
@@ -133,13 +134,4 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Order, Refusal>
             drain: args.drain_timeout,
         },
     }))
-}
-
-fn refusal(said: &clap::Error) -> Refusal {
-    let text = said.render().to_string();
-    if said.use_stderr() {
-        Refusal::mistake(&text)
-    } else {
-        Refusal::Help(text)
-    }
 }

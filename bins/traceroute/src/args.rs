@@ -1,10 +1,12 @@
 //! The command line; nothing below this file knows clap.
 
+use std::ffi::OsString;
 use std::net::IpAddr;
 use std::time::Duration;
 
 use clap::Parser;
 use netio::icmp::Binding;
+use netio::usage::Refusal;
 use netproto::icmp::Version;
 
 use crate::config::{Config, Method};
@@ -88,9 +90,17 @@ pub struct Args {
     ipv6: bool,
 }
 
+/// Reads and checks the command line.
+pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Config, Refusal> {
+    Args::try_parse_from(args)
+        .map_err(|said| Refusal::of(said.render().to_string(), said.use_stderr()))?
+        .into_config()
+        .map_err(Refusal::Mistake)
+}
+
 impl Args {
     /// The checked configuration, or what is wrong and how to cure it.
-    pub fn into_config(self) -> Result<Config, String> {
+    fn into_config(self) -> Result<Config, String> {
         if self.first_ttl > self.max_ttl {
             return Err(format!(
                 "the first TTL, {}, is beyond the last, {}: lower -f or raise -m",
@@ -141,20 +151,6 @@ impl Args {
             numeric: self.numeric,
         })
     }
-}
-
-/// One line for a refused command line: what is wrong and the cure. `None` when clap has only been
-/// asked for help or the version.
-pub fn one_line(error: &clap::Error) -> Option<String> {
-    if !error.use_stderr() {
-        return None;
-    }
-    let text = error.to_string();
-    let paragraph = text.split("\n\n").next().unwrap_or_default();
-    let words: Vec<&str> = paragraph.split_whitespace().collect();
-    let line = words.join(" ");
-    let line = line.strip_prefix("error: ").unwrap_or(&line);
-    Some(format!("{line} (traceroute --help shows what is possible)"))
 }
 
 fn waits(text: &str) -> Result<Waits, String> {

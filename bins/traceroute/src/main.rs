@@ -2,32 +2,16 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use traceroute::args::{Args, one_line};
-
 fn main() -> ExitCode {
-    let args = match Args::try_parse() {
-        Ok(args) => args,
-        Err(error) => {
-            if let Some(line) = one_line(&error) {
-                return refuse(&line);
-            }
-            // Help or the version. Who closes the pipe early has seen enough of it.
-            let _ = error.print();
-            return ExitCode::SUCCESS;
-        }
-    };
-    let config = match args.into_config() {
+    let config = match traceroute::args::parse(std::env::args_os()) {
         Ok(config) => config,
-        Err(line) => return refuse(&line),
+        Err(refusal) => return refusal.tell("traceroute"),
     };
     match traceroute::run(&config) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(error) => refuse(&format!("{error:#}")),
+        Err(error) => {
+            eprintln!("traceroute: {error:#}");
+            ExitCode::from(2)
+        }
     }
-}
-
-fn refuse(line: &str) -> ExitCode {
-    eprintln!("traceroute: {line}");
-    ExitCode::from(2)
 }

@@ -15,9 +15,12 @@ pub enum Refusal {
 }
 
 impl Refusal {
-    /// Of what an argument parser says over several lines: the mistake and its tip, without the
-    /// usage.
-    pub fn mistake(message: &str) -> Refusal {
+    /// Of what an argument parser says, which is either the help that was asked for or, over several
+    /// lines, a mistake: of that the mistake and its tip, without the usage.
+    pub fn of(message: String, is_mistake: bool) -> Refusal {
+        if !is_mistake {
+            return Refusal::Help(message);
+        }
         let said = message
             .lines()
             .map(str::trim)
@@ -75,7 +78,10 @@ mod tests {
                     '--help'.\n";
         let expected =
             "unexpected argument '--prot' found; tip: a similar argument exists: '--port'";
-        assert_eq!(Refusal::mistake(said), Refusal::Mistake(expected.into()));
+        assert_eq!(
+            Refusal::of(said.to_owned(), true),
+            Refusal::Mistake(expected.into())
+        );
     }
 
     #[test]
@@ -83,6 +89,9 @@ mod tests {
         let said =
             "error: the following required arguments were not provided:\n  <HOST>\n\nUsage: x";
         let expected = "the following required arguments were not provided: <HOST>";
-        assert_eq!(Refusal::mistake(said), Refusal::Mistake(expected.into()));
+        assert_eq!(
+            Refusal::of(said.to_owned(), true),
+            Refusal::Mistake(expected.into())
+        );
     }
 }
