@@ -1,10 +1,9 @@
-//! Answers that are not the origin's own: from the store, and the proxy's refusals.
+//! Answers that are not the origin's own: from the store, and when the origin gave none.
 
-use netio::http::response::{Body, Head, Response};
+use netio::http::response::{Body, Response};
 use netio::http::server::Request;
 use netproto::http::cache_status::CacheStatus;
 use netproto::http::conditional::{self, Outcome, Validators};
-use netproto::http::method::Method;
 use netproto::http::range::{self, ByteRange, ContentRange, Selection};
 use netproto::http::status::StatusCode;
 use netproto::http::write::SerializeError;
@@ -175,48 +174,6 @@ pub fn failed(origin: &Origin, failure: &Failure) -> Response {
         // Where the next request would begin is not known.
         Failure::Client(_) => response.and_close(),
         _ => response,
-    }
-}
-
-/// What the proxy answers itself, without asking anybody: `None` for what it passes on.
-pub fn refuse(request: &Request<'_>) -> Option<Response> {
-    let head = request.head;
-    let refusal = match head.method {
-        Method::Connect => Response::text(
-            StatusCode::NOT_IMPLEMENTED,
-            "this proxy stands before one origin and opens no tunnels\n",
-        )
-        .and_close(),
-        // RFC 9110 §9.3.8: it would show fields that are not the client's to see.
-        Method::Trace => allow(Response::text(
-            StatusCode::METHOD_NOT_ALLOWED,
-            "TRACE is not answered here\n",
-        )),
-        _ if !is_plain_http(request) => Response::text(
-            StatusCode::NOT_IMPLEMENTED,
-            "only http URLs can be asked for here\n",
-        ),
-        Method::Options if crate::fields::max_forwards(request) == Some(0) => allow(Response::new(
-            Head::build(StatusCode::OK).finish(),
-            Body::Empty,
-        )),
-        _ => return None,
-    };
-    Some(refusal)
-}
-
-fn allow(response: Response) -> Response {
-    response
-        .with_field("Allow", "GET, HEAD, POST, PUT, DELETE, OPTIONS, PATCH")
-        .unwrap_or_else(|error| internal(&error))
-}
-
-fn is_plain_http(request: &Request<'_>) -> bool {
-    match request.head.target {
-        netproto::http::target::Target::Absolute { scheme, .. } => {
-            scheme.eq_ignore_ascii_case("http")
-        }
-        _ => true,
     }
 }
 

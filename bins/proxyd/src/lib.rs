@@ -1,8 +1,8 @@
 //! A caching HTTP proxy before one origin, and a UDP relay.
 //!
-//! [`run`] starts everything. A request goes from `netio::http` to [`proxy`], which asks the
-//! [`cache`] and, by way of [`upstream`], the origin; [`fields`] says what of a message is passed
-//! on, [`answer`] what the proxy says itself. Datagrams go through [`mod@relay`].
+//! [`run`] starts everything. A request goes from `netio::http` to [`mod@proxy`]: [`route`] says of
+//! whom it asks, then the [`cache`] answers or, by way of [`upstream`], the origin; [`fields`] says
+//! what of a message is passed on, [`answer`] what the proxy says itself. Datagrams go through [`mod@relay`].
 
 pub mod answer;
 pub mod args;
@@ -13,6 +13,7 @@ pub mod fields;
 mod metrics;
 pub mod proxy;
 pub mod relay;
+pub mod route;
 pub mod upstream;
 
 use std::io;

@@ -1,0 +1,218 @@
+//! A request that the store does not answer: the origin is asked, and its answer passed on.
+
+use std::io;
+use std::sync::Arc;
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use bytes::Bytes;
+use netio::http::body::RequestBody;
+use netio::http::response::{Body, Response};
+use netproto::http::Status;
+use netproto::http::body::BodyFraming;
+use netproto::http::cache_status::{CacheStatus, Forwarded};
+use netproto::http::fields::FieldSlots;
+use netproto::http::head::ResponseHead;
+use netproto::http::method::Method;
+use netproto::http::status::StatusCode;
+use netproto::http::write::SerializeError;
+
+use super::storing::with_cookies;
+use super::{Errand, Proxy};
+use crate::cache::policy::freshness::Journey;
+use crate::cache::revalidation::{self, Validation};
+use crate::cache::variant::Variant;
+use crate::counters::Outcome;
+use crate::fields::{self, Condition};
+use crate::upstream::{Answer, Failure, LIMITS};
+use crate::{answer, route};
+
+impl Proxy {
+    /// Asks the origin; about what is stored and stale, if that can be confirmed.
+    pub(super) async fn ask_origin(
+        &self,
+        errand: &Errand<'_>,
+        body: &mut RequestBody<'_>,
+        stale: Option<Arc<Variant>>,
+    ) -> Response {
+        let mut validated = stale.and_then(|variant| {
+            let condition = revalidation::condition(&variant)?;
+            Some((variant, condition))
+        });
+        loop {
+            let condition = validated.as_ref().map(|(_, condition)| condition);
+            let (answer, journey) = match self.ask(errand, body, condition).await {
+                Ok(answered) => answered,
+                Err(failure) => return self.failed(errand, &failure),
+            };
+            let bytes = answer.head.clone();
+            let mut slots = FieldSlots::new();
+            let method = &errand.request.head.method;
+            let head = match ResponseHead::parse(&bytes, &mut slots, &LIMITS, method) {
+                Ok(Status::Complete(head)) => head,
+                // The same bytes were a whole head a moment ago.
+                Ok(Status::Partial) => return self.failed(errand, &Failure::Closed),
+                Err(error) => return self.failed(errand, &Failure::Malformed(error)),
+            };
+            if head.status == StatusCode::SWITCHING_PROTOCOLS {
+                return self.failed(errand, &Failure::Switched);
+            }
+            let Some((variant, _)) = validated
+                .take()
+                .filter(|_| head.status == StatusCode::NOT_MODIFIED)
+            else {
+                return self
+                    .pass_on(errand, answer, &head, &journey)
+                    .unwrap_or_else(|error| answer::internal(&error));
+            };
+            if answer.is_in_order && head.persistent {
+                self.upstream.keeper()(answer.connection.rested());
+            }
+            let asked = &errand.request.head.fields;
+            match revalidation::freshen(&variant, &head, asked, &errand.demands, &journey) {
+                Validation::Stands(variant, verdict) => {
+                    let response = self.revalidated(errand, variant, verdict);
+                    return with_cookies(response, &head)
+                        .unwrap_or_else(|error| answer::internal(&error));
+                }
+                // Asked again, without the condition that led nowhere.
+                Validation::OfAnother => {}
+            }
+        }
+    }
+
+    /// Asks the origin; about what is stored, if there is a condition.
+    async fn ask(
+        &self,
+        errand: &Errand<'_>,
+        body: &mut RequestBody<'_>,
+        condition: Option<&Condition>,
+    ) -> Result<(Answer, Journey), Failure> {
+        let request = errand.request;
+        let key = errand.key.as_ref().map(|(key, _)| key);
+        let host = route::host(key, request.head, self.upstream.origin());
+        let head = fields::render_request(request, host, condition)
+            .map_err(|error| Failure::Broken(io::Error::other(error)))?;
+        let request_time = Instant::now();
+        let method = &request.head.method;
+        let answer = self.upstream.ask(Bytes::from(head), method, body).await?;
+        let journey = Journey {
+            request_time,
+            response_time: Instant::now(),
+            response_unix: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .map_or(0, |since| since.as_secs()),
+        };
+        Ok((answer, journey))
+    }
+
+    /// Passes an answer of the origin on to the client, and into the store if it may be stored.
+    fn pass_on(
+        &self,
+        errand: &Errand<'_>,
+        answer: Answer,
+        head: &ResponseHead<'_, '_>,
+        journey: &Journey,
+    ) -> Result<Response, SerializeError> {
+        self.invalidate(errand, head);
+        let fill = self.fill(errand, head, journey);
+        let body = self.body(errand, answer, head);
+        let stored = fill.as_ref().map(|_| ()).map_err(|refusal| *refusal);
+        let body = match (fill, body) {
+            (Ok(fill), Body::Stream { stream, length }) => Body::Stream {
+                stream: fill.through(stream),
+                length,
+            },
+            (Ok(fill), Body::Empty) => {
+                fill.finish(Vec::new());
+                Body::Empty
+            }
+            (_, body) => body,
+        };
+        let sent = fields::response_head(head, journey.response_unix, |_| false)?;
+        let mut response = Response::new(sent, body);
+        if let Some(age) = head.fields.first("age") {
+            response = response.with_field("Age", age)?;
+        }
+        let refusal = stored.err().filter(|_| errand.demands.is_get);
+        Ok(self.told(
+            errand,
+            response,
+            CacheStatus {
+                stored: stored.is_ok(),
+                detail: refusal.map(|refusal| refusal.name().into()),
+                ..CacheStatus::default()
+            },
+        ))
+    }
+
+    /// The body of an answer. Its connection goes back to the pool when it has come whole.
+    fn body(&self, errand: &Errand<'_>, answer: Answer, head: &ResponseHead<'_, '_>) -> Body {
+        let Answer {
+            connection,
+            is_in_order,
+            ..
+        } = answer;
+        let keeper = (is_in_order && head.persistent).then(|| self.upstream.keeper());
+        if matches!(head.framing, BodyFraming::None | BodyFraming::Length(0)) {
+            if let Some(keep) = keeper {
+                keep(connection.rested());
+            }
+            return match errand.request.head.method {
+                Method::Head => Body::Omitted {
+                    length: content_length(head),
+                },
+                _ => Body::Empty,
+            };
+        }
+        let length = match head.framing {
+            BodyFraming::Length(length) => Some(length),
+            _ => None,
+        };
+        let keep = move |connection| {
+            if let Some(keep) = keeper {
+                keep(connection);
+            }
+        };
+        match connection.into_body(head.framing, &LIMITS, keep) {
+            Ok(stream) => Body::Stream { stream, length },
+            // No length is over a limit that is none.
+            Err(_) => Body::Empty,
+        }
+    }
+
+    fn failed(&self, errand: &Errand<'_>, failure: &Failure) -> Response {
+        self.counters.failures.add(1);
+        let response = answer::failed(self.upstream.origin(), failure);
+        self.told(errand, response, CacheStatus::default())
+    }
+
+    /// Says what the cache did, in the answer and in the log.
+    pub(super) fn told(
+        &self,
+        errand: &Errand<'_>,
+        response: Response,
+        status: CacheStatus<'_>,
+    ) -> Response {
+        let outcome = match errand.why {
+            Forwarded::Method | Forwarded::Bypass => Outcome::Bypass,
+            _ => Outcome::Miss,
+        };
+        self.counters.count(outcome);
+        let value = answer::cache_status(CacheStatus {
+            fwd: Some(errand.why),
+            ..status
+        });
+        response
+            .with_field("Cache-Status", value)
+            .unwrap_or_else(|error| answer::internal(&error))
+            .labelled(outcome.label())
+    }
+}
+
+/// What the answer to HEAD says of the body that GET would have had.
+fn content_length(head: &ResponseHead<'_, '_>) -> Option<u64> {
+    str::from_utf8(head.fields.first("content-length")?)
+        .ok()?
+        .parse()
+        .ok()
+}

@@ -1,0 +1,77 @@
+//! What the store answers.
+
+use std::sync::Arc;
+
+use netio::http::response::Response;
+use netio::http::server::Request;
+use netproto::http::cache_status::{CacheStatus, Forwarded};
+use netproto::http::status::StatusCode;
+
+use super::{Errand, Proxy};
+use crate::answer;
+use crate::cache::key::Key;
+use crate::cache::policy::demands::Demands;
+use crate::cache::policy::reuse::{self, Reuse};
+use crate::cache::variant::Variant;
+use crate::counters::Outcome;
+
+/// What the store has for a request.
+pub(super) enum Found {
+    /// An answer, of this age, with this much left of its freshness.
+    Usable(Arc<Variant>, u64, Result<u64, u64>),
+    /// None that may be used without the origin; one that it may confirm, if there is one.
+    Unusable(Forwarded, Option<Arc<Variant>>),
+}
+
+impl Proxy {
+    /// Looks the request up.
+    pub(super) fn find(&self, request: &Request<'_>, demands: &Demands, key: &Key) -> Found {
+        let Some(resource) = self.store.get(key.as_bytes()) else {
+            return Found::Unusable(Forwarded::UriMiss, None);
+        };
+        let fields = &request.head.fields;
+        let selected = resource
+            .variants()
+            .iter()
+            .find(|variant| variant.selecting.matches(fields));
+        let Some(variant) = selected else {
+            return Found::Unusable(Forwarded::VaryMiss, None);
+        };
+        match reuse::decide(&variant.validity, &demands.directives, request.now) {
+            Reuse::Answer { age, ttl } => Found::Usable(Arc::clone(variant), age, ttl),
+            Reuse::Forward(why) => Found::Unusable(why, Some(Arc::clone(variant))),
+        }
+    }
+
+    /// Answers with what was found.
+    pub(super) fn stored(
+        &self,
+        request: &Request<'_>,
+        demands: &Demands,
+        variant: &Variant,
+        age: u64,
+        ttl: Result<u64, u64>,
+    ) -> Response {
+        let outcome = if ttl.is_ok() {
+            Outcome::Hit
+        } else {
+            Outcome::Stale
+        };
+        self.counters.count(outcome);
+        answer::from_store(request, demands, variant, age, &answer::hit_status(ttl))
+            .labelled(outcome.label())
+    }
+
+    /// RFC 9111 §5.2.1.7.
+    pub(super) fn not_cached(&self, errand: &Errand<'_>) -> Response {
+        let text = "the request takes stored answers only, and none can be used\n";
+        self.told(
+            errand,
+            Response::text(StatusCode::GATEWAY_TIMEOUT, text),
+            CacheStatus {
+                detail: Some("only-if-cached".into()),
+                ..CacheStatus::default()
+            },
+        )
+    }
+}
