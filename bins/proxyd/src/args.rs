@@ -57,7 +57,7 @@ struct Args {
     #[arg(long, value_name = "PORT", default_value_t = 9090)]
     udp_port: u16,
 
-    /// Where /metrics and /healthz are served; off for nowhere
+    /// Where /metrics, /healthz and /status.json are served; off for nowhere
     #[arg(long, value_name = "ADDRESS:PORT|off", default_value = "127.0.0.1:8081", value_parser = str::parse::<AdminAddress>)]
     admin: AdminAddress,
 

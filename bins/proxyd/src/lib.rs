@@ -56,8 +56,8 @@ pub fn run(config: &Config) -> Result<(), DaemonError> {
         };
         let equipment: Vec<Equipment> = stations.into_iter().map(equip).collect();
         let counters = equipment.iter().map(|worker| Arc::clone(&worker.counters));
-        let metrics = metrics::of(&counters.collect::<Vec<_>>(), Arc::clone(&store));
-        (equipment, metrics)
+        let panel = metrics::panel(&counters.collect::<Vec<_>>(), Arc::clone(&store));
+        (equipment, panel)
     };
     daemon::run(&config.setup, equip, work)
 }

@@ -1,8 +1,9 @@
-//! What /metrics shows of the proxy.
+//! What the admin endpoint shows of the proxy.
 
 use std::sync::Arc;
 
-use netio::telemetry::{Counter, HttpCounters, Metrics};
+use netio::admin::Panel;
+use netio::telemetry::{Counter, HttpCounters, HttpTotals, Metrics};
 
 use crate::cache::store::Store;
 use crate::counters::ProxyCounters;
@@ -17,13 +18,15 @@ pub(crate) struct Counters {
 }
 
 /// Every figure, added up over the workers.
-pub(crate) fn of(workers: &[Arc<Counters>], store: Arc<Store>) -> Metrics {
+pub(crate) fn panel(workers: &[Arc<Counters>], store: Arc<Store>) -> Panel {
     let mut metrics = Metrics::new("proxyd");
     let http: Vec<_> = workers.iter().map(|w| Arc::clone(&w.http)).collect();
     metrics.http(&http);
     cache(&mut metrics, workers, store);
     relay(&mut metrics, workers);
-    metrics
+    let mut panel = Panel::new("proxyd", env!("CARGO_PKG_VERSION"), metrics);
+    panel.section("http", move || HttpTotals::of(&http));
+    panel
 }
 
 fn cache(metrics: &mut Metrics, workers: &[Arc<Counters>], store: Arc<Store>) {

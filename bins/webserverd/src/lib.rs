@@ -17,11 +17,13 @@ use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
+use netio::admin::Panel;
 use netio::daemon::{self, DaemonError, Station};
 use netio::http::buffer::Buffers;
 use netio::http::server::{Server, Settings, serve};
-use netio::telemetry::{HttpCounters, Metrics};
+use netio::telemetry::{Counter, HttpCounters, HttpTotals, Metrics};
 use netio::watch::Watch;
+use serde::Serialize;
 
 use crate::config::Config;
 use crate::site::Site;
@@ -42,8 +44,8 @@ pub fn run(config: Config) -> Result<(), DaemonError> {
         };
         let equipment: Vec<Equipment> = stations.into_iter().map(equip).collect();
         let counters = equipment.iter().map(|worker| Arc::clone(&worker.counters));
-        let metrics = metrics(counters.collect());
-        (equipment, metrics)
+        let panel = panel(counters.collect());
+        (equipment, panel)
     };
     daemon::run(&config.setup, equip, work)
 }
@@ -95,13 +97,39 @@ async fn work(equipment: Equipment) -> io::Result<()> {
     Ok(())
 }
 
-fn metrics(workers: Vec<Arc<Counters>>) -> Metrics {
-    let mut metrics = Metrics::new("webserverd");
+/// What the admin endpoint shows.
+fn panel(workers: Vec<Arc<Counters>>) -> Panel {
     let http: Vec<_> = workers
         .iter()
         .map(|worker| Arc::clone(&worker.http))
         .collect();
+    let mut metrics = Metrics::new("webserverd");
     metrics.http(&http);
+    echo_metrics(&mut metrics, workers.clone());
+    let mut panel = Panel::new("webserverd", env!("CARGO_PKG_VERSION"), metrics);
+    panel.section("http", move || HttpTotals::of(&http));
+    panel.section("echo", move || {
+        let sum = |of: fn(&EchoCounters) -> &Counter| {
+            workers.iter().map(|worker| of(&worker.echo).value()).sum()
+        };
+        EchoTotals {
+            received: sum(|echo| &echo.received),
+            received_bytes: sum(|echo| &echo.received_bytes),
+            answered: sum(|echo| &echo.answered),
+        }
+    });
+    panel
+}
+
+/// What the echoes of all workers have counted, as /status.json shows it.
+#[derive(Serialize)]
+struct EchoTotals {
+    received: u64,
+    received_bytes: u64,
+    answered: u64,
+}
+
+fn echo_metrics(metrics: &mut Metrics, workers: Vec<Arc<Counters>>) {
     let workers: Arc<[_]> = workers.into();
     let sum = |of: fn(&EchoCounters) -> u64| {
         let workers = Arc::clone(&workers);
@@ -138,5 +166,4 @@ fn metrics(workers: Vec<Arc<Counters>>) -> Metrics {
             total
         },
     );
-    metrics
 }

@@ -665,7 +665,8 @@ fn the_admin_endpoint_tells_health_and_counts_and_check_asks_it() {
     let admin = site.program.listening("admin").unwrap();
     assert_eq!(site.get("/ten.txt").status, 200);
     let page = |target: &str| {
-        let request = format!("GET {target} HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");
+        let request =
+            format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
         Answer::of(&exchange(admin, request.as_bytes(), PATIENCE).unwrap())
     };
     assert_eq!(page("/healthz").text(), "ok\n");
@@ -678,6 +679,15 @@ fn the_admin_endpoint_tells_health_and_counts_and_check_asks_it() {
         metrics.contains("webserverd_echo_received_total 0"),
         "{metrics}"
     );
+
+    let status = page("/status.json").text();
+    for member in [
+        "\"program\": \"webserverd\"",
+        "\"answers_2xx\": 1",
+        "\"received\": 0",
+    ] {
+        assert!(status.contains(member), "{status}");
+    }
 
     let check = |address: &str| {
         let args = ["--check", "--admin", address];

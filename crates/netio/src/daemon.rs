@@ -8,11 +8,11 @@ use thiserror::Error;
 use tokio::runtime::{Builder, LocalOptions};
 
 use crate::access_log::{self, AccessLog, Format};
+use crate::admin::{self, Panel};
 use crate::listen::{self, ListenError};
 use crate::shutdown::{self, Stop, StopSignals};
-use crate::telemetry::Metrics;
+use crate::udp;
 use crate::worker::{Crew, WorkError};
-use crate::{admin, udp};
 
 /// What every daemon is told.
 #[derive(Clone, Debug)]
@@ -23,7 +23,7 @@ pub struct Setup {
     pub port: u16,
     /// The UDP port; 0 for any free one.
     pub udp_port: u16,
-    /// Where /metrics and /healthz are, if anywhere.
+    /// Where /metrics, /healthz and /status.json are, if anywhere.
     pub admin: Option<SocketAddr>,
     /// How many threads serve.
     pub workers: usize,
@@ -62,11 +62,11 @@ pub enum DaemonError {
 
 /// Binds everything, tells on stderr where it listens, and serves until a stop signal.
 ///
-/// `equip` makes of the stations whatever the workers of this daemon need, and says what /metrics
-/// shows; `work` then runs on each worker's thread.
+/// `equip` makes of the stations whatever the workers of this daemon need, and says what the admin
+/// endpoint shows; `work` then runs on each worker's thread.
 pub fn run<E, W, F>(
     setup: &Setup,
-    equip: impl FnOnce(Vec<Station>) -> (Vec<E>, Metrics),
+    equip: impl FnOnce(Vec<Station>) -> (Vec<E>, Panel),
     work: W,
 ) -> Result<(), DaemonError>
 where
@@ -83,7 +83,7 @@ where
 
 async fn serve_until_stopped<E, W, F>(
     setup: &Setup,
-    equip: impl FnOnce(Vec<Station>) -> (Vec<E>, Metrics),
+    equip: impl FnOnce(Vec<Station>) -> (Vec<E>, Panel),
     work: W,
 ) -> Result<(), DaemonError>
 where
@@ -110,15 +110,16 @@ where
         log: log.clone(),
         stop: stop.clone(),
     });
-    let (equipment, mut metrics) = equip(stations.collect());
+    let (equipment, mut panel) = equip(stations.collect());
     if let Some(writer) = &log_writer {
         let help = "Lines of the access log dropped as the reader was too slow";
+        let metrics = &mut panel.metrics;
         metrics.counter("access_log_dropped", help, writer.dropped_counter());
     }
 
     let crew = Crew::start(equipment, work)?;
     if let Some(listener) = admin {
-        tokio::task::spawn_local(admin::run(listener, metrics, stop));
+        tokio::task::spawn_local(admin::run(listener, panel, stop));
     }
     for (what, address) in [
         ("tcp", tcp_address),

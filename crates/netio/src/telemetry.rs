@@ -11,6 +11,7 @@ use prometheus_client::encoding::{DescriptorEncoder, EncodeMetric, NoLabelSet, t
 use prometheus_client::metrics::MetricType;
 use prometheus_client::metrics::counter::ConstCounter;
 use prometheus_client::registry::Registry;
+use serde::Serialize;
 
 /// A count that one thread writes and any thread reads.
 #[derive(Debug, Default)]
@@ -75,6 +76,44 @@ impl HttpCounters {
     /// Answers so far.
     pub fn answers(&self) -> u64 {
         self.answers.iter().map(Counter::value).sum()
+    }
+}
+
+/// What the HTTP servers of all workers have counted, as /status.json shows it.
+#[derive(Clone, Copy, Debug, Default, Serialize)]
+pub struct HttpTotals {
+    connections_open: u64,
+    connections_accepted: u64,
+    connections_late: u64,
+    connections_broken: u64,
+    accept_failed: u64,
+    requests_refused: u64,
+    rendered_bytes: u64,
+    answers_1xx: u64,
+    answers_2xx: u64,
+    answers_3xx: u64,
+    answers_4xx: u64,
+    answers_5xx: u64,
+}
+
+impl HttpTotals {
+    /// Adds up what the workers have counted so far.
+    pub fn of(workers: &[Arc<HttpCounters>]) -> HttpTotals {
+        let sum = |of: fn(&HttpCounters) -> &Counter| workers.iter().map(|w| of(w).value()).sum();
+        HttpTotals {
+            connections_open: sum(|c| &c.open),
+            connections_accepted: sum(|c| &c.accepted),
+            connections_late: sum(|c| &c.late),
+            connections_broken: sum(|c| &c.broken),
+            accept_failed: sum(|c| &c.accept_failed),
+            requests_refused: sum(|c| &c.refused),
+            rendered_bytes: sum(|c| &c.bytes_sent),
+            answers_1xx: sum(|c| &c.answers[0]),
+            answers_2xx: sum(|c| &c.answers[1]),
+            answers_3xx: sum(|c| &c.answers[2]),
+            answers_4xx: sum(|c| &c.answers[3]),
+            answers_5xx: sum(|c| &c.answers[4]),
+        }
     }
 }
 

@@ -160,4 +160,10 @@ impl Client {
         self.write(format!("GET {target} HTTP/1.1\r\nHost: lab\r\n\r\n"));
         self.read()
     }
+
+    /// As [`Client::get`], of an admin endpoint: it answers to no names but localhost.
+    pub(crate) fn get_admin(&mut self, target: &str) -> Reply {
+        self.write(format!("GET {target} HTTP/1.1\r\nHost: localhost\r\n\r\n"));
+        self.read()
+    }
 }

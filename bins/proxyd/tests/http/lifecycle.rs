@@ -71,7 +71,7 @@ fn a_running_proxy_is_found_well_and_shows_its_figures() {
     client.get("/");
     let mut check = start(&["--check", "--admin", &admin.to_string()]);
     assert_eq!(check.wait(PATIENCE).unwrap().code(), Some(0));
-    let page = Client::connect(admin).get("/metrics").text();
+    let page = Client::connect(admin).get_admin("/metrics").text();
     for line in [
         "proxyd_cache_requests_total{outcome=\"hit\"} 1",
         "proxyd_cache_requests_total{outcome=\"miss\"} 1",
