@@ -40,12 +40,14 @@ enum Figure {
     Received,
     Duplicates,
     Reordered,
+    Late,
     Corrupted,
+    Damaged,
     Errors,
     Outage,
 }
 
-const FIGURES: [(&str, Figure); 18] = [
+const FIGURES: [(&str, Figure); 20] = [
     ("loss", Figure::Loss),
     ("min", Figure::Min),
     ("mean", Figure::Mean),
@@ -61,7 +63,9 @@ const FIGURES: [(&str, Figure); 18] = [
     ("received", Figure::Received),
     ("duplicates", Figure::Duplicates),
     ("reordered", Figure::Reordered),
+    ("late", Figure::Late),
     ("corrupted", Figure::Corrupted),
+    ("damaged", Figure::Damaged),
     ("errors", Figure::Errors),
     ("outage", Figure::Outage),
 ];
@@ -128,7 +132,9 @@ impl Figure {
             Figure::Received
             | Figure::Duplicates
             | Figure::Reordered
+            | Figure::Late
             | Figure::Corrupted
+            | Figure::Damaged
             | Figure::Errors
             | Figure::Outage => Unit::Count,
             _ => Unit::Milliseconds,
@@ -157,6 +163,8 @@ impl Figure {
             Figure::Received => Some(tally.received as f64),
             Figure::Duplicates => Some(tally.duplicates as f64),
             Figure::Reordered => Some(tally.reordered as f64),
+            Figure::Late => Some(tally.late as f64),
+            Figure::Damaged => Some(tally.damaged as f64),
             Figure::Corrupted => Some(tally.corrupted as f64),
             Figure::Errors => Some(tally.errors as f64),
             Figure::Outage => Some(quality.longest_outage.map_or(0.0, |one| one.probes as f64)),

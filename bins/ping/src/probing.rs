@@ -225,12 +225,20 @@ impl Probing<'_> {
                 len,
                 damage,
             } => {
+                // A probe without room for the nonce is only known by its number, and by whom it
+                // was sent to.
+                if arrival.from != self.target.ip() && !self.wire.has_whole_nonce() {
+                    return;
+                }
                 let verdict = if damage == Some(Damage::Checksum) {
                     self.session.on_corrupt_reply();
                     None
                 } else {
                     Some(self.session.on_reply(sequence, arrival.stamp.at))
                 };
+                if damage.is_some_and(|damage| damage != Damage::Checksum) {
+                    self.session.on_damaged_reply();
+                }
                 let (trip, fate) = match verdict {
                     Some(Verdict::Unknown) => return,
                     Some(Verdict::Answered {
@@ -238,9 +246,9 @@ impl Probing<'_> {
                         late,
                         reordered,
                     }) => {
-                        let fate = match (reordered, late) {
-                            (true, _) => ReplyFate::Reordered,
-                            (_, true) => ReplyFate::Late,
+                        let fate = match (late, reordered) {
+                            (true, _) => ReplyFate::Late,
+                            (_, true) => ReplyFate::Reordered,
                             _ => ReplyFate::Answered,
                         };
                         (Some(trip), fate)

@@ -243,6 +243,11 @@ impl Session {
         self.tally.corrupted += 1;
     }
 
+    /// The answer that was just taken has not the data that was sent.
+    pub fn on_damaged_reply(&mut self) {
+        self.tally.damaged += 1;
+    }
+
     /// An ICMP error that quotes this sequence number arrived. Whether it was one of ours.
     pub fn on_error(&mut self, sequence: u16) -> bool {
         let Some(number) = self.number_of(sequence) else {

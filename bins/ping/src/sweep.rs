@@ -337,7 +337,14 @@ fn hear(
             damage: Some(Damage::Checksum),
             ..
         } => session.on_corrupt_reply(sequence, from),
-        Incoming::Reply { sequence, .. } => return session.on_reply(sequence, from, at),
+        Incoming::Reply {
+            sequence, damage, ..
+        } => {
+            if damage.is_some() {
+                session.on_damaged_reply(sequence, from);
+            }
+            return session.on_reply(sequence, from, at);
+        }
         // Advice: the probe went on its way.
         Incoming::Error {
             reason: Reason::Redirect(_) | Reason::SourceQuench { .. },

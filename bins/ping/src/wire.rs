@@ -59,6 +59,17 @@ pub enum Damage {
     },
 }
 
+impl Damage {
+    /// The word for it in JSON.
+    pub const fn word(self) -> &'static str {
+        match self {
+            Damage::Checksum => "checksum",
+            Damage::Truncated => "truncated",
+            Damage::Data { .. } => "data",
+        }
+    }
+}
+
 impl Wire {
     /// Probes of `size` octets of data: a nonce, then `pattern` repeated, or counting
     /// octets where there is none.
@@ -82,6 +93,12 @@ impl Wire {
             payload,
             nonce_len,
         }
+    }
+
+    /// Whether the probes have room for the whole nonce, so that a reply is known by it whoever
+    /// sends it.
+    pub const fn has_whole_nonce(&self) -> bool {
+        self.nonce_len == NONCE_LEN
     }
 
     /// Writes the echo request with this sequence number; `into` is made to fit.
@@ -138,10 +155,9 @@ impl Wire {
     fn read_reply(&self, bytes: &[u8], echo: &Echo<'_>) -> Option<Incoming> {
         // The kernel has checked ICMPv6 already; of ICMPv4, raw sockets see everything.
         let intact = self.version == Version::V6 || checksum::is_valid(bytes, Pseudo::None);
-        let nonce_len = self.nonce_len.min(echo.data.len());
         // Another process may use the same identifier; a broken nonce is only damage where the
         // checksum says that something is broken.
-        if intact && echo.data[..nonce_len] != self.payload[..nonce_len] {
+        if intact && !self.begins_with_nonce(echo.data) {
             return None;
         }
         let damage = if intact {
@@ -154,6 +170,12 @@ impl Wire {
             len: bytes.len(),
             damage,
         })
+    }
+
+    /// Whether `data` begins as a probe's does, as far as it reaches: RFC 792 errors quote none.
+    fn begins_with_nonce(&self, data: &[u8]) -> bool {
+        let len = self.nonce_len.min(data.len());
+        data[..len] == self.payload[..len]
     }
 
     fn damage(&self, data: &[u8]) -> Option<Damage> {
@@ -173,8 +195,9 @@ impl Wire {
             QuotedTransport::EchoRequest {
                 identifier,
                 sequence,
+                data,
                 ..
-            } if identifier == self.identifier => Some(sequence),
+            } if identifier == self.identifier && self.begins_with_nonce(data) => Some(sequence),
             _ => None,
         }
     }

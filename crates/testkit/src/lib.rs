@@ -9,4 +9,5 @@ pub mod netns;
 pub mod origin;
 pub mod peer;
 pub mod program;
+pub mod responder;
 pub mod vectors;

@@ -217,7 +217,7 @@ impl Drop for Chain {
     }
 }
 
-fn ip(args: &[&str]) -> Result<Output> {
+pub(crate) fn ip(args: &[&str]) -> Result<Output> {
     let mut command = Command::new("ip");
     command.args(args);
     succeed(command)

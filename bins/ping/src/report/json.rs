@@ -12,6 +12,7 @@ use super::{Event, Reply, sent_word, source_word, unix_seconds};
 use crate::config::Config;
 use crate::history::Outage;
 use crate::session::Summary;
+use crate::wire::Damage;
 use crate::words::describe;
 
 /// Rises when a field changes its meaning or goes away; new fields do not raise it.
@@ -43,6 +44,7 @@ enum What<'a> {
         from: IpAddr,
         bytes: usize,
         ttl: Option<u8>,
+        damage: Option<&'a str>,
         rtt_ms: Option<f64>,
         queued_ms: Option<f64>,
         sent_clock: Option<&'a str>,
@@ -77,6 +79,7 @@ struct Figures {
     reordered: u64,
     late: u64,
     corrupted: u64,
+    damaged: u64,
     errors: u64,
     loss_pct: Option<f64>,
     loss_low_pct: Option<f64>,
@@ -191,6 +194,7 @@ fn reply_line(reply: &Reply) -> What<'static> {
         from: reply.from,
         bytes: reply.len,
         ttl: reply.ttl,
+        damage: reply.damage.map(Damage::word),
         rtt_ms: reply.trip.map(|trip| ms(trip.rtt)),
         queued_ms: reply.trip.and_then(|trip| trip.queued).map(ms),
         sent_clock: reply.trip.map(sent_word),
@@ -215,6 +219,7 @@ impl Figures {
             reordered: tally.reordered,
             late: tally.late,
             corrupted: tally.corrupted,
+            damaged: tally.damaged,
             errors: tally.errors,
             loss_pct: (loss.known > 0).then_some(loss.percent),
             loss_low_pct: loss.interval.map(|interval| interval.low * 100.0),

@@ -236,8 +236,8 @@ impl<W: Write> Text<W> {
         let tally = summary.tally;
         writeln!(
             self.out,
-            ", late {}, reordered {}, in flight {}",
-            tally.late, tally.reordered, summary.in_flight
+            ", late {}, reordered {}, damaged {}, in flight {}",
+            tally.late, tally.reordered, tally.damaged, summary.in_flight
         )?;
         let quality = &summary.quality;
         let [p50, p90, p95, p99] =

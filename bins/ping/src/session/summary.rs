@@ -16,6 +16,8 @@ pub struct Tally {
     pub duplicates: u64,
     /// Answers with a wrong checksum.
     pub corrupted: u64,
+    /// Answers with a right checksum and other data than were sent.
+    pub damaged: u64,
     /// Errors, of routers or of this host.
     pub errors: u64,
     /// Answers that came after that of a later probe.

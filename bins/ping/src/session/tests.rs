@@ -69,6 +69,7 @@ const fn tally(
         received,
         duplicates,
         corrupted,
+        damaged: 0,
         errors,
         reordered,
         late,

@@ -191,6 +191,15 @@ impl Session {
         }
     }
 
+    /// The answer that was just taken has not the data that was sent.
+    pub fn on_damaged_reply(&mut self, sequence: u16, from: IpAddr) {
+        if let Some((address, tally, _)) = self.probe(sequence)
+            && address == from
+        {
+            tally.damaged += 1;
+        }
+    }
+
     /// An ICMP error came that quotes a probe on its way to `destination`.
     pub fn on_error(&mut self, sequence: u16, destination: IpAddr) {
         let Some((address, tally, probe)) = self.probe(sequence) else {
