@@ -1,7 +1,8 @@
 //! From a request and what is known of a file to the response: no file is touched here.
 
-use netio::http::response::{Body, Head, Response};
+use netio::http::response::{Body, Head, Piece, Response};
 use netio::http::server::Request;
+use netproto::http::byteranges::{self, ByteRanges};
 use netproto::http::conditional::{self, EntityTag, Outcome, Validators};
 use netproto::http::date;
 use netproto::http::fields::Fields;
@@ -105,9 +106,11 @@ pub fn file(stored: &Stored, request: &Request<'_>) -> Response {
         Outcome::Proceed if conditional::range_applies(method, fields, &validators, now) => {
             match selection(fields, document.length) {
                 Selection::Unsatisfiable => document.unsatisfiable(),
-                Selection::Parts(parts) if parts.len() == 1 => document.part(stored, parts[0]),
-                // A server may ignore a Range field (RFC 9110 §14.2), as here one with several.
-                Selection::Parts(_) | Selection::Whole => Ok(whole(stored)),
+                Selection::Parts(parts) => match parts[..] {
+                    [part] => document.part(stored, part),
+                    _ => document.parts(stored, &parts),
+                },
+                Selection::Whole => Ok(whole(stored)),
             }
         }
         Outcome::Proceed => Ok(whole(stored)),
@@ -134,7 +137,7 @@ fn selection(fields: &Fields<'_, '_>, length: u64) -> Selection {
 
 fn whole(stored: &Stored) -> Response {
     let document = &stored.document;
-    Response::new(document.ok.clone(), stored.body(0, document.length))
+    Response::new(document.ok.clone(), stored.piece(0, document.length).into())
 }
 
 impl Document {
@@ -163,8 +166,27 @@ impl Document {
             .finish();
         Ok(Response::new(
             head,
-            stored.body(range.first, range.last + 1),
+            stored.piece(range.first, range.last + 1).into(),
         ))
+    }
+
+    /// 206 with several parts in one body (RFC 9110 §15.3.7.2).
+    fn parts(&self, stored: &Stored, parts: &[ByteRange]) -> Result<Response, SerializeError> {
+        let boundary = format!("{:032x}", rand::random::<u128>());
+        let body = ByteRanges::new(boundary, self.length)?
+            .field("Content-Type", self.content_type.as_bytes())?;
+        let head = Head::build(StatusCode::PARTIAL_CONTENT)
+            .field("Content-Type", body.content_type())?
+            .field("ETag", &self.etag)?
+            .field("Last-Modified", date::write(self.modified))?
+            .field("Cache-Control", CACHE_CONTROL)?
+            .field("X-Content-Type-Options", "nosniff")?
+            .finish();
+        let pieces = body.pieces(parts).into_iter().map(|piece| match piece {
+            byteranges::Piece::Text(text) => Piece::Bytes(text.into()),
+            byteranges::Piece::Part(range) => stored.piece(range.first, range.last + 1),
+        });
+        Ok(Response::new(head, Body::Pieces(pieces.collect())))
     }
 
     fn unsatisfiable(&self) -> Result<Response, SerializeError> {
@@ -187,7 +209,7 @@ pub fn missing(page: &Stored) -> Response {
         .and_then(|head| head.field("Cache-Control", "no-store"))
         .map_or_else(
             |refused| error(StatusCode::NOT_FOUND, &refused.to_string()),
-            |head| Response::new(head.finish(), page.body(0, document.length)),
+            |head| Response::new(head.finish(), page.piece(0, document.length).into()),
         )
 }
 

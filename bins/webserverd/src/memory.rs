@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use netio::http::response::Body;
+use netio::http::response::{FilePart, OpenFile, Piece};
 use quick_cache::Weighter;
 use quick_cache::unsync::Cache;
 use rustix::io::Errno;
@@ -52,7 +52,7 @@ pub struct Stored {
 #[derive(Debug)]
 enum Content {
     Held(Bytes),
-    OnDisk(Arc<OwnedFd>),
+    OnDisk(Arc<OpenFile>),
 }
 
 impl Stored {
@@ -85,7 +85,7 @@ impl Stored {
             }
             Content::Held(bytes.into())
         } else {
-            Content::OnDisk(Arc::new(file))
+            Content::OnDisk(Arc::new(OpenFile::new(file)?))
         };
         let document = Document::of(name, &identity, now.unix_seconds).map_err(io::Error::other)?;
         let checked = Cell::new(now.monotonic);
@@ -98,13 +98,24 @@ impl Stored {
     }
 
     /// The bytes `start..end` of it.
-    pub fn body(&self, start: u64, end: u64) -> Body {
+    pub fn piece(&self, start: u64, end: u64) -> Piece {
         match &self.content {
-            Content::Held(bytes) => Body::Bytes(bytes.slice(start as usize..end as usize)),
-            Content::OnDisk(file) => Body::File {
+            Content::Held(bytes) => Piece::Bytes(bytes.slice(start as usize..end as usize)),
+            Content::OnDisk(file) => Piece::File(FilePart {
                 file: Arc::clone(file),
                 range: start..end,
-            },
+            }),
+        }
+    }
+
+    /// Whether a long file is, this very moment, what is said of it: it would be sent from the
+    /// disk, and not from what was read with its validators.
+    fn stands(&self) -> bool {
+        match &self.content {
+            Content::Held(_) => true,
+            Content::OnDisk(file) => {
+                Identity::now(file).is_ok_and(|identity| identity == self.identity)
+            }
         }
     }
 
@@ -145,7 +156,7 @@ impl Memory {
         let memory = self.0.borrow();
         let stored = memory.get(path)?;
         let is_fresh = now.saturating_duration_since(stored.checked.get()) < TRUSTED;
-        is_fresh.then(|| Rc::clone(stored))
+        (is_fresh && stored.stands()).then(|| Rc::clone(stored))
     }
 
     /// The file at `path`, now that it was looked at and found to be `identity`; `None` if what is

@@ -1,6 +1,7 @@
 //! Ranges and preconditions against the examples and rules of RFC 9110 §13 and §14.
 
 use netproto::http::Status;
+use netproto::http::byteranges::{ByteRanges, Piece};
 use netproto::http::conditional::{
     Comparison, EntityTag, Outcome, Validators, evaluate, range_applies,
 };
@@ -24,7 +25,23 @@ fn ranges_are_resolved_against_the_length() {
             10000,
             vec![(0, 999), (4500, 5499), (9000, 9999)],
         ),
-        ("bytes=500-700,601-999", 10000, vec![(500, 700), (601, 999)]),
+        ("bytes=500-600,601-999", 10000, part(500, 999)),
+        ("bytes=500-700,601-999", 10000, part(500, 999)),
+        // Less than a part's own fields between them; and not less.
+        ("bytes=0-99,200-299", 10000, part(0, 299)),
+        ("bytes=0-99,900-999", 10000, vec![(0, 99), (900, 999)]),
+        // In the order asked for; what is joined stands where its first range was asked for.
+        (
+            "bytes=5000-5099,0-99,9000-9099,50-149",
+            10000,
+            vec![(5000, 5099), (0, 149), (9000, 9099)],
+        ),
+        (
+            "bytes=0-99,9000-9099,2000-2099,0-9999",
+            10000,
+            part(0, 9999),
+        ),
+        ("bytes=0-,0-,0-,0-,0-,0-", 10000, part(0, 9999)),
         ("BYTES=1-2", 10, part(1, 2)),
         ("bytes=,1-2,,", 10, part(1, 2)),
         // Longer than there is.
@@ -72,6 +89,46 @@ fn ranges_are_resolved_against_the_length() {
         assert_eq!(select(value.as_bytes(), 10), Selection::Whole, "{value}");
     }
     assert_eq!(select(b"bytes=-5", 0), Selection::Whole);
+}
+
+#[test]
+fn parts_in_one_body_look_as_in_the_rfc() {
+    // RFC 9110 §15.3.7.2.
+    let body = ByteRanges::new("THIS_STRING_SEPARATES".to_owned(), 8000)
+        .and_then(|body| body.field("Content-Type", b"application/pdf"))
+        .unwrap();
+    assert_eq!(
+        body.content_type(),
+        "multipart/byteranges; boundary=THIS_STRING_SEPARATES"
+    );
+    let range = |first, last| ByteRange { first, last };
+    let text: String = body
+        .pieces(&[range(500, 999), range(7000, 7999)])
+        .into_iter()
+        .map(|piece| match piece {
+            Piece::Text(text) => String::from_utf8(text).unwrap(),
+            Piece::Part(part) if part == range(500, 999) => "...the first range...".to_owned(),
+            Piece::Part(part) if part == range(7000, 7999) => "...the second range".to_owned(),
+            Piece::Part(part) => panic!("{part:?}"),
+        })
+        .collect();
+    let lines = [
+        "--THIS_STRING_SEPARATES",
+        "Content-Type: application/pdf",
+        "Content-Range: bytes 500-999/8000",
+        "",
+        "...the first range...",
+        "--THIS_STRING_SEPARATES",
+        "Content-Type: application/pdf",
+        "Content-Range: bytes 7000-7999/8000",
+        "",
+        "...the second range",
+        "--THIS_STRING_SEPARATES--",
+        "",
+    ];
+    assert_eq!(text, lines.join("\r\n"));
+    assert!(ByteRanges::new("a b".to_owned(), 1).is_err());
+    assert!(ByteRanges::new(String::new(), 1).is_err());
 }
 
 #[test]

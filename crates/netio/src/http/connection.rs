@@ -19,7 +19,7 @@ use netproto::http::status::StatusCode;
 use netproto::http::version::Version;
 use tokio::net::TcpStream;
 
-use super::response::{Body, BodyStream, Framing, Response, Wire};
+use super::response::{Body, BodyStream, Framing, Piece, Response, Wire};
 use super::server::{Request, Server, Service};
 use super::transport::Transport;
 use crate::access_log::Entry;
@@ -284,7 +284,15 @@ impl<S: Service> Connection<'_, S> {
             match response.into_body() {
                 Body::Empty | Body::Omitted { .. } => {}
                 Body::Bytes(bytes) => output.push(bytes),
-                Body::File { file, range } => output.push_file(file, range),
+                Body::File(part) => output.push_file(part),
+                Body::Pieces(pieces) => {
+                    for piece in pieces {
+                        match piece {
+                            Piece::Bytes(bytes) => output.push(bytes),
+                            Piece::File(part) => output.push_file(part),
+                        }
+                    }
+                }
                 Body::Stream { stream: pieces, .. } => stream = Some(pieces),
             }
         }

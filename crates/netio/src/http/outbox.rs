@@ -4,8 +4,6 @@
 use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::ops::Range;
-use std::os::fd::OwnedFd;
-use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
@@ -15,6 +13,7 @@ use tokio::io::Interest;
 use tokio::net::TcpStream;
 
 use super::buffer::Buffers;
+use super::response::FilePart;
 
 /// A body up to this size is copied behind its head: cheaper than one more piece to gather.
 const COPIED_BYTES: usize = 8 * 1024;
@@ -41,10 +40,7 @@ pub struct Outbox {
 enum Piece {
     Rendered(Range<usize>),
     Shared(Bytes),
-    File {
-        file: Arc<OwnedFd>,
-        range: Range<u64>,
-    },
+    File(FilePart),
 }
 
 impl Outbox {
@@ -92,13 +88,13 @@ impl Outbox {
     }
 
     /// Appends a part of a file.
-    pub fn push_file(&mut self, file: Arc<OwnedFd>, range: Range<u64>) {
-        if range.is_empty() {
+    pub fn push_file(&mut self, part: FilePart) {
+        if part.range.is_empty() {
             return;
         }
         self.assign_rendered();
-        self.pending += range.end - range.start;
-        self.pieces.push_back(Piece::File { file, range });
+        self.pending += part.length();
+        self.pieces.push_back(Piece::File(part));
     }
 
     fn assign_rendered(&mut self) {
@@ -112,7 +108,7 @@ impl Outbox {
     /// Hands as much as possible to the kernel in one call, and returns how many bytes that were.
     ///
     /// # Errors
-    /// The stream's; and `UnexpectedEof` if a file has become shorter than what was promised.
+    /// The stream's; and `UnexpectedEof` or `InvalidData` if a file is no longer what was promised.
     pub fn poll_write(
         &mut self,
         context: &mut Context<'_>,
@@ -139,10 +135,17 @@ impl Outbox {
                 .map(|count| count as u64);
         }
         self.assign_rendered();
-        if let Some(Piece::File { file, range }) = self.pieces.front() {
-            let mut offset = range.start;
-            let step = (range.end - range.start).min(FILE_STEP) as usize;
+        if let Some(Piece::File(part)) = self.pieces.front() {
+            if !part.file.stands()? {
+                return Err(io::Error::new(
+                    io::ErrorKind::InvalidData,
+                    "the file was written to while it was sent",
+                ));
+            }
+            let mut offset = part.range.start;
+            let step = part.length().min(FILE_STEP) as usize;
             let sent = stream.try_io(Interest::WRITABLE, || {
+                let file = &*part.file;
                 Ok(rustix::fs::sendfile(stream, file, Some(&mut offset), step)?)
             })?;
             if sent == 0 {
@@ -160,7 +163,7 @@ impl Outbox {
             let bytes = match piece {
                 Piece::Rendered(range) => &self.rendered[range.clone()],
                 Piece::Shared(bytes) => &bytes[..],
-                Piece::File { .. } => {
+                Piece::File(_) => {
                     before_file = true;
                     break;
                 }
@@ -201,9 +204,9 @@ impl Outbox {
             let length = match front {
                 Piece::Rendered(range) => range.len(),
                 Piece::Shared(bytes) => bytes.len(),
-                Piece::File { range, .. } => {
-                    range.start += count as u64;
-                    if range.is_empty() {
+                Piece::File(part) => {
+                    part.range.start += count as u64;
+                    if part.range.is_empty() {
                         self.pieces.pop_front();
                     }
                     return;

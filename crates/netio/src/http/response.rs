@@ -4,7 +4,7 @@
 use std::fmt;
 use std::io;
 use std::ops::Range;
-use std::os::fd::OwnedFd;
+use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
 use std::sync::Arc;
 
@@ -14,6 +14,7 @@ use netproto::http::body::LAST_CHUNK;
 use netproto::http::status::StatusCode;
 use netproto::http::version::Version;
 use netproto::http::write::{self, SerializeError};
+use rustix::fs::{Stat, fstat};
 use smallvec::SmallVec;
 
 use crate::watch::DATE_BYTES;
@@ -288,12 +289,9 @@ pub enum Body {
     /// Bytes in memory.
     Bytes(Bytes),
     /// A part of a file, sent by the kernel.
-    File {
-        /// Open for reading.
-        file: Arc<OwnedFd>,
-        /// Which bytes of it.
-        range: Range<u64>,
-    },
+    File(FilePart),
+    /// Bytes and parts of files, one behind the other.
+    Pieces(Vec<Piece>),
     /// Pieces as they come, with their total length where it is known.
     Stream {
         /// The pieces.
@@ -308,13 +306,101 @@ pub enum Body {
     },
 }
 
+/// A file as it was when it was found.
+#[derive(Debug)]
+pub struct OpenFile {
+    descriptor: OwnedFd,
+    length: u64,
+    modified: (i64, u32),
+}
+
+impl OpenFile {
+    /// The file behind `descriptor`, which is open for reading, as it is now.
+    ///
+    /// # Errors
+    /// The system does not tell what it is.
+    pub fn new(descriptor: OwnedFd) -> io::Result<OpenFile> {
+        let stat = fstat(&descriptor)?;
+        Ok(OpenFile {
+            length: stat.st_size.unsigned_abs(),
+            modified: modified(&stat),
+            descriptor,
+        })
+    }
+
+    /// Whether nobody has written over what it held. One that has grown passes: a log is written
+    /// to all the time, and what is behind its old end is nobody's.
+    ///
+    /// # Errors
+    /// The system does not tell.
+    pub fn stands(&self) -> io::Result<bool> {
+        let stat = fstat(&self.descriptor)?;
+        let length = stat.st_size.unsigned_abs();
+        Ok(length > self.length || (length == self.length && modified(&stat) == self.modified))
+    }
+}
+
+fn modified(stat: &Stat) -> (i64, u32) {
+    (stat.st_mtime, stat.st_mtime_nsec as u32)
+}
+
+impl AsFd for OpenFile {
+    fn as_fd(&self) -> BorrowedFd<'_> {
+        self.descriptor.as_fd()
+    }
+}
+
+/// Some bytes of a file.
+#[derive(Clone, Debug)]
+pub struct FilePart {
+    /// The file.
+    pub file: Arc<OpenFile>,
+    /// Which bytes of it.
+    pub range: Range<u64>,
+}
+
+impl FilePart {
+    /// How many bytes.
+    pub fn length(&self) -> u64 {
+        self.range.end - self.range.start
+    }
+}
+
+/// One of several pieces of a body.
+#[derive(Clone, Debug)]
+pub enum Piece {
+    /// Bytes in memory.
+    Bytes(Bytes),
+    /// A part of a file, sent by the kernel.
+    File(FilePart),
+}
+
+impl Piece {
+    fn length(&self) -> u64 {
+        match self {
+            Piece::Bytes(bytes) => bytes.len() as u64,
+            Piece::File(part) => part.length(),
+        }
+    }
+}
+
+impl From<Piece> for Body {
+    fn from(piece: Piece) -> Body {
+        match piece {
+            Piece::Bytes(bytes) => Body::Bytes(bytes),
+            Piece::File(part) => Body::File(part),
+        }
+    }
+}
+
 impl Body {
     /// How many bytes a GET is answered with, where that is known.
     pub fn length(&self) -> Option<u64> {
         match self {
             Body::Empty => Some(0),
             Body::Bytes(bytes) => Some(bytes.len() as u64),
-            Body::File { range, .. } => Some(range.end - range.start),
+            Body::File(part) => Some(part.length()),
+            Body::Pieces(pieces) => Some(pieces.iter().map(Piece::length).sum()),
             Body::Stream { length, .. } | Body::Omitted { length } => *length,
         }
     }
@@ -325,7 +411,8 @@ impl fmt::Debug for Body {
         let kind = match self {
             Body::Empty => "Empty",
             Body::Bytes(_) => "Bytes",
-            Body::File { .. } => "File",
+            Body::File(_) => "File",
+            Body::Pieces(_) => "Pieces",
             Body::Stream { .. } => "Stream",
             Body::Omitted { .. } => "Omitted",
         };

@@ -11,6 +11,10 @@ use super::grammar::parse_digits;
 /// far more than they cost who asks (RFC 9110 §17.15).
 pub const MAX_RANGES: usize = 16;
 
+/// Two parts with fewer bytes than this between them are sent as one: the gap costs no more than
+/// the delimiter and the fields of another part (RFC 9110 §15.3.7.2).
+const JOINED_GAP: u64 = 128;
+
 /// A run of bytes of a representation. Never empty.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct ByteRange {
@@ -26,6 +30,13 @@ impl ByteRange {
     pub fn len(&self) -> u64 {
         (self.last - self.first).saturating_add(1)
     }
+
+    /// Whether both overlap, or leave less than [`JOINED_GAP`] between them.
+    fn is_near(&self, other: &ByteRange) -> bool {
+        let reaches =
+            |one: &ByteRange, two: &ByteRange| two.first <= one.last.saturating_add(JOINED_GAP);
+        reaches(self, other) && reaches(other, self)
+    }
 }
 
 /// What a Range field asks of a representation of known length.
@@ -33,7 +44,9 @@ impl ByteRange {
 pub enum Selection {
     /// The field is to be ignored: another unit, not well formed, too many ranges.
     Whole,
-    /// These parts, in the order asked for: at least one, at most [`MAX_RANGES`]. They may overlap.
+    /// These parts, at least one, at most [`MAX_RANGES`]: in the order asked for, and none
+    /// overlaps another or nearly touches it. What was asked for so is joined, and stands where
+    /// the first of it was asked for.
     Parts(SmallVec<[ByteRange; 1]>),
     /// None of the ranges has a byte of it: 416, with [`ContentRange::Unsatisfied`].
     Unsatisfiable,
@@ -50,15 +63,30 @@ pub fn select(value: &[u8], length: u64) -> Selection {
     if length == 0 && specs.iter().any(|spec| matches!(spec, Spec::Suffix(1..))) {
         return Selection::Whole;
     }
-    let parts: SmallVec<_> = specs
-        .iter()
-        .filter_map(|spec| spec.within(length))
-        .collect();
+    let parts = joined(specs.iter().filter_map(|spec| spec.within(length)));
     if parts.is_empty() {
         Selection::Unsatisfiable
     } else {
         Selection::Parts(parts)
     }
+}
+
+/// The same bytes in as few parts as are worth sending. So a request can make nobody send a byte
+/// twice, however its ranges overlap (RFC 9110 §14.2, §17.15).
+fn joined(ranges: impl Iterator<Item = ByteRange>) -> SmallVec<[ByteRange; 1]> {
+    let mut parts: SmallVec<[ByteRange; 1]> = SmallVec::new();
+    for mut range in ranges {
+        // A part that grows may come near to others.
+        let mut place = parts.len();
+        while let Some(near) = parts.iter().position(|part| part.is_near(&range)) {
+            let part = parts.remove(near);
+            range.first = range.first.min(part.first);
+            range.last = range.last.max(part.last);
+            place = place.min(near);
+        }
+        parts.insert(place, range);
+    }
+    parts
 }
 
 /// One member of a Range field.

@@ -54,6 +54,10 @@ pub(crate) fn fields(bytes: &[u8]) {
                     .iter()
                     .all(|part| part.first <= part.last && part.last < length)
             );
+            // No byte is sent twice.
+            let mut sorted = parts.to_vec();
+            sorted.sort_by_key(|part| part.first);
+            assert!(sorted.windows(2).all(|pair| pair[0].last < pair[1].first));
         }
     }
     if let Some(tag) = EntityTag::parse(bytes) {

@@ -1,0 +1,121 @@
+//! A running server over a folder of its own, and what it answers.
+#![allow(dead_code, reason = "each test file uses a part of it")]
+
+use std::fs;
+use std::net::SocketAddr;
+use std::os::unix::fs::symlink;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use tempfile::TempDir;
+use testkit::peer::{Exchange, exchange};
+use testkit::program::Program;
+
+/// How long an answer may take.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
+
+/// A server over a folder of its own.
+pub(crate) struct Site {
+    pub(crate) folder: TempDir,
+    pub(crate) program: Program,
+    pub(crate) address: SocketAddr,
+}
+
+impl Site {
+    pub(crate) fn start() -> Site {
+        Site::start_with(&[])
+    }
+
+    pub(crate) fn start_with(more: &[&str]) -> Site {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path().join("root");
+        fs::create_dir_all(root.join("sub folder")).unwrap();
+        fs::write(root.join("index.html"), "<h1>home</h1>").unwrap();
+        fs::write(root.join("ten.txt"), "0123456789").unwrap();
+        fs::write(root.join("sub folder/index.html"), "<h1>sub</h1>").unwrap();
+        fs::create_dir(root.join("empty")).unwrap();
+        fs::write(root.join("404.html"), "<h1>not here</h1>").unwrap();
+        fs::write(root.join(".secret"), "hidden").unwrap();
+        fs::write(root.join("big.bin"), vec![7; 3_000_000]).unwrap();
+        fs::write(folder.path().join("outside.txt"), "outside").unwrap();
+        symlink("../outside.txt", root.join("link.txt")).unwrap();
+        let mut args = vec!["--root", root.to_str().unwrap()];
+        args.extend([
+            "--port",
+            "0",
+            "--udp-port",
+            "0",
+            "--admin",
+            "off",
+            "--workers",
+            "2",
+        ]);
+        args.extend(more);
+        let mut program = Program::start(env!("CARGO_BIN_EXE_webserverd"), args).unwrap();
+        let address = program.listening("tcp").unwrap();
+        Site {
+            folder,
+            program,
+            address,
+        }
+    }
+
+    /// Where the file `name` of the root is.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        self.folder.path().join("root").join(name)
+    }
+
+    pub(crate) fn send(&self, bytes: impl AsRef<[u8]>) -> Exchange {
+        exchange(self.address, bytes.as_ref(), PATIENCE).unwrap()
+    }
+
+    /// One request on a connection that ends with it.
+    pub(crate) fn ask(&self, method: &str, target: &str, fields: &str) -> Answer {
+        let request =
+            format!("{method} {target} HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n{fields}\r\n");
+        Answer::of(&self.send(request))
+    }
+
+    pub(crate) fn get(&self, target: &str) -> Answer {
+        self.ask("GET", target, "")
+    }
+}
+
+#[derive(Debug)]
+pub(crate) struct Answer {
+    pub(crate) status: u16,
+    pub(crate) head: String,
+    pub(crate) body: Vec<u8>,
+}
+
+impl Answer {
+    pub(crate) fn of(exchange: &Exchange) -> Answer {
+        let end = exchange
+            .received
+            .windows(4)
+            .position(|bytes| bytes == b"\r\n\r\n");
+        let end = end.unwrap_or_else(|| panic!("no head in {:?}", exchange.text()));
+        Answer {
+            status: exchange.status().unwrap(),
+            head: String::from_utf8(exchange.received[..end].to_vec()).unwrap(),
+            body: exchange.received[end + 4..].to_vec(),
+        }
+    }
+
+    pub(crate) fn field(&self, name: &str) -> Option<&str> {
+        self.head.lines().skip(1).find_map(|line| {
+            let (found, value) = line.split_once(": ")?;
+            found.eq_ignore_ascii_case(name).then_some(value)
+        })
+    }
+
+    /// The head, but for the one field that time changes.
+    pub(crate) fn head_without_date(&self) -> String {
+        let lines = self.head.lines().filter(|line| !line.starts_with("Date: "));
+        lines.collect::<Vec<_>>().join("\n")
+    }
+
+    pub(crate) fn text(&self) -> String {
+        String::from_utf8_lossy(&self.body).into_owned()
+    }
+}
