@@ -1,15 +1,12 @@
 //! The command line. Nothing else knows clap.
 
 use std::ffi::OsString;
-use std::net::{IpAddr, SocketAddr};
-use std::time::Duration;
+use std::net::SocketAddr;
 
 use bytesize::ByteSize;
 use clap::Parser;
-use netio::access_log::Format;
-use netio::daemon::Setup;
+use netio::daemon::args::DaemonArgs;
 use netio::usage::{AdminAddress, Refusal};
-use netio::worker;
 
 use crate::config::{Config, Endpoint, Origin};
 
@@ -45,10 +42,6 @@ struct Args {
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9000")]
     udp_target: Endpoint,
 
-    /// The address to listen on, for HTTP and the relay
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
-    bind: IpAddr,
-
     /// The TCP port for HTTP; 0 takes any free one
     #[arg(long, default_value_t = 8080)]
     port: u16,
@@ -61,25 +54,12 @@ struct Args {
     #[arg(long, value_name = "ADDRESS:PORT|off", default_value = "127.0.0.1:8081", value_parser = str::parse::<AdminAddress>)]
     admin: AdminAddress,
 
-    /// How many threads serve [default: one a core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    workers: Option<u16>,
-
     /// How much memory stored responses may take: 64MiB, 2GiB
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = cache_size)]
     cache_size: ByteSize,
 
-    /// The access log: human, common, combined, json or off
-    #[arg(long, value_name = "FORMAT", default_value = "human", value_parser = str::parse::<Format>)]
-    log_format: Format,
-
-    /// How long requests under way may take after a stop signal
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
-    drain_timeout: Duration,
-
-    /// Ask the proxy whose admin address is --admin if it is well, and exit
-    #[arg(long)]
-    check: bool,
+    #[command(flatten)]
+    daemon: DaemonArgs,
 }
 
 fn cache_size(text: &str) -> Result<ByteSize, String> {
@@ -94,6 +74,10 @@ fn cache_size(text: &str) -> Result<ByteSize, String> {
 
 /// What the command line asks for.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made once, when the program starts"
+)]
 pub enum Order {
     /// Serve.
     Serve(Config),
@@ -105,7 +89,7 @@ pub enum Order {
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Order, Refusal> {
     let args = Args::try_parse_from(args)
         .map_err(|said| Refusal::of(said.render().to_string(), said.use_stderr()))?;
-    if args.check {
+    if args.daemon.check {
         return match args.admin.0 {
             Some(address) => Ok(Order::Check(address)),
             None => Err(Refusal::Mistake(
@@ -113,7 +97,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Order, Refusal>
             )),
         };
     }
-    let listens = SocketAddr::new(args.bind, args.port).to_string();
+    let listens = args.daemon.http_address(args.port).to_string();
     if args.origin.authority == listens {
         return Err(Refusal::Mistake(format!(
             "the origin {} is this proxy itself; name another with --origin",
@@ -124,14 +108,6 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Order, Refusal>
         origin: args.origin,
         udp_target: args.udp_target,
         cache_bytes: args.cache_size.as_u64(),
-        setup: Setup {
-            bind: args.bind,
-            port: args.port,
-            udp_port: args.udp_port,
-            admin: args.admin.0,
-            workers: args.workers.map_or_else(worker::default_count, usize::from),
-            log_format: args.log_format,
-            drain: args.drain_timeout,
-        },
+        setup: args.daemon.setup(args.port, args.udp_port, args.admin),
     }))
 }

@@ -25,7 +25,7 @@ use std::time::Duration;
 use netio::daemon::{self, DaemonError, Station};
 use netio::http::buffer::Buffers;
 use netio::http::pool::Pool;
-use netio::http::server::{Server, Settings, serve};
+use netio::http::server::{Server, serve};
 use netio::shutdown::Stop;
 use netio::udp;
 use netio::watch::Watch;
@@ -75,6 +75,7 @@ async fn work(equipment: Equipment) -> io::Result<()> {
         listener,
         udp,
         log,
+        http,
         stop,
     } = equipment.station;
     let (config, counters) = (equipment.config, equipment.counters);
@@ -89,7 +90,7 @@ async fn work(equipment: Equipment) -> io::Result<()> {
     );
     let server = Rc::new(Server {
         service: Proxy::new(upstream, equipment.store, Arc::clone(&counters.proxy)),
-        settings: Settings::default(),
+        settings: http,
         watch: Rc::clone(&watch),
         buffers,
         counters: Arc::clone(&counters.http),

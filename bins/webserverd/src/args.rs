@@ -1,15 +1,13 @@
 //! The command line. Nothing else knows clap.
 
 use std::ffi::OsString;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::Duration;
 
 use clap::Parser;
-use netio::access_log::Format;
-use netio::daemon::Setup;
+use ipnet::IpNet;
+use netio::daemon::args::{self, DaemonArgs};
 use netio::usage::{AdminAddress, Refusal};
-use netio::worker;
 
 use crate::config::Config;
 use crate::files;
@@ -36,10 +34,6 @@ struct Args {
     #[arg(long, value_name = "DIR", default_value = "www")]
     root: PathBuf,
 
-    /// The address to listen on, for HTTP and the echo
-    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1")]
-    bind: IpAddr,
-
     /// The TCP port for HTTP; 0 takes any free one
     #[arg(long, default_value_t = 8000)]
     port: u16,
@@ -52,25 +46,20 @@ struct Args {
     #[arg(long, value_name = "ADDRESS:PORT|off", default_value = "127.0.0.1:8001", value_parser = str::parse::<AdminAddress>)]
     admin: AdminAddress,
 
-    /// How many threads serve [default: one a core]
-    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u16).range(1..=1024))]
-    workers: Option<u16>,
+    /// Answer only clients of this network, others with 403; may be given several times
+    #[arg(long, value_name = "CIDR", value_parser = args::network)]
+    allow: Vec<IpNet>,
 
-    /// The access log: human, common, combined, json or off
-    #[arg(long, value_name = "FORMAT", default_value = "human", value_parser = str::parse::<Format>)]
-    log_format: Format,
-
-    /// How long requests under way may take after a stop signal
-    #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
-    drain_timeout: Duration,
-
-    /// Ask the server whose admin address is --admin if it is well, and exit
-    #[arg(long)]
-    check: bool,
+    #[command(flatten)]
+    daemon: DaemonArgs,
 }
 
 /// What the command line asks for.
 #[derive(Debug)]
+#[expect(
+    clippy::large_enum_variant,
+    reason = "made once, when the program starts"
+)]
 pub enum Order {
     /// Serve.
     Serve(Config),
@@ -80,9 +69,9 @@ pub enum Order {
 
 /// Reads the command line and checks it against the world: the root must be a readable folder.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Order, Refusal> {
-    let args = Args::try_parse_from(args)
+    let mut args = Args::try_parse_from(args)
         .map_err(|said| Refusal::of(said.render().to_string(), said.use_stderr()))?;
-    if args.check {
+    if args.daemon.check {
         return match args.admin.0 {
             Some(address) => Ok(Order::Check(address)),
             None => Err(Refusal::Mistake(
@@ -96,16 +85,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Order, Refusal>
             "cannot serve the folder {root}: {error}; name a readable folder with --root"
         ))
     })?;
+    args.daemon.allow = args.allow;
     Ok(Order::Serve(Config {
         root,
-        setup: Setup {
-            bind: args.bind,
-            port: args.port,
-            udp_port: args.udp_port,
-            admin: args.admin.0,
-            workers: args.workers.map_or_else(worker::default_count, usize::from),
-            log_format: args.log_format,
-            drain: args.drain_timeout,
-        },
+        setup: args.daemon.setup(args.port, args.udp_port, args.admin),
     }))
 }

@@ -20,7 +20,7 @@ use std::sync::Arc;
 use netio::admin::Panel;
 use netio::daemon::{self, DaemonError, Station};
 use netio::http::buffer::Buffers;
-use netio::http::server::{Server, Settings, serve};
+use netio::http::server::{Server, serve};
 use netio::telemetry::{Counter, HttpCounters, HttpTotals, Metrics};
 use netio::watch::Watch;
 use serde::Serialize;
@@ -69,13 +69,14 @@ async fn work(equipment: Equipment) -> io::Result<()> {
         listener,
         udp,
         log,
+        http,
         stop,
     } = equipment.station;
     let counters = equipment.counters;
     let watch = Watch::new();
     let server = Rc::new(Server {
         service: Site::new(equipment.root),
-        settings: Settings::default(),
+        settings: http,
         watch: Rc::clone(&watch),
         buffers: Buffers::default(),
         counters: Arc::clone(&counters.http),

@@ -10,6 +10,7 @@ pub mod diagnostics;
 pub mod http;
 pub mod icmp;
 pub mod listen;
+pub mod rate;
 pub mod shutdown;
 pub mod telemetry;
 pub mod udp;

@@ -48,6 +48,14 @@ pub struct HttpCounters {
     pub accept_failed: Counter,
     /// Connections open now.
     pub open: Counter,
+    /// Connections closed at once, as their client had too many.
+    pub turned_away_many: Counter,
+    /// Connections closed at once, as their client opened them too fast.
+    pub turned_away_fast: Counter,
+    /// Requests answered with 403, as their client may not ask.
+    pub forbidden: Counter,
+    /// Requests answered with 429, as their client asks too fast.
+    pub rate_limited: Counter,
     /// Requests refused because they could not be read.
     pub refused: Counter,
     /// Connections ended because a deadline passed.
@@ -84,10 +92,14 @@ impl HttpCounters {
 pub struct HttpTotals {
     connections_open: u64,
     connections_accepted: u64,
+    connections_turned_away_many: u64,
+    connections_turned_away_fast: u64,
     connections_late: u64,
     connections_broken: u64,
     accept_failed: u64,
     requests_refused: u64,
+    requests_forbidden: u64,
+    requests_rate_limited: u64,
     rendered_bytes: u64,
     answers_1xx: u64,
     answers_2xx: u64,
@@ -103,10 +115,14 @@ impl HttpTotals {
         HttpTotals {
             connections_open: sum(|c| &c.open),
             connections_accepted: sum(|c| &c.accepted),
+            connections_turned_away_many: sum(|c| &c.turned_away_many),
+            connections_turned_away_fast: sum(|c| &c.turned_away_fast),
             connections_late: sum(|c| &c.late),
             connections_broken: sum(|c| &c.broken),
             accept_failed: sum(|c| &c.accept_failed),
             requests_refused: sum(|c| &c.refused),
+            requests_forbidden: sum(|c| &c.forbidden),
+            requests_rate_limited: sum(|c| &c.rate_limited),
             rendered_bytes: sum(|c| &c.bytes_sent),
             answers_1xx: sum(|c| &c.answers[0]),
             answers_2xx: sum(|c| &c.answers[1]),
@@ -185,6 +201,16 @@ impl Metrics {
             |c| &c.refused,
         );
         counter(
+            "http_requests_forbidden",
+            "Requests answered with 403, as --allow leaves their client out",
+            |c| &c.forbidden,
+        );
+        counter(
+            "http_requests_rate_limited",
+            "Requests answered with 429, as their client asks too fast",
+            |c| &c.rate_limited,
+        );
+        counter(
             "http_connections_late",
             "Connections ended by a deadline",
             |c| &c.late,
@@ -201,6 +227,13 @@ impl Metrics {
             "http_connections_open",
             "Connections open now",
             sum(|c| &c.open),
+        );
+        let (many, fast) = (sum(|c| &c.turned_away_many), sum(|c| &c.turned_away_fast));
+        self.counters(
+            "http_connections_turned_away",
+            "Connections closed at once, by what their client had too much of",
+            "reason",
+            move || vec![("client_connections", many()), ("connection_rate", fast())],
         );
         let workers = workers.to_vec();
         self.counters(

@@ -17,6 +17,7 @@ use bytes::Bytes;
 use futures_core::Stream;
 use netio::http::body::RequestBody;
 use netio::http::buffer::Buffers;
+use netio::http::door::{Door, DoorRules};
 use netio::http::response::{Body, Head, Response};
 use netio::http::server::{Request, Server, Service, Settings, serve};
 use netio::listen;
@@ -110,6 +111,14 @@ impl Stream for Pieces {
         }
         Poll::Ready((!self.items.is_empty()).then(|| self.items.remove(0)))
     }
+}
+
+/// A door that holds so many connections.
+fn holding(connections: usize) -> Arc<Door> {
+    Arc::new(Door::new(DoorRules {
+        connections,
+        ..DoorRules::default()
+    }))
 }
 
 struct Running {
@@ -407,7 +416,7 @@ fn stopping_answers_what_is_under_way_and_what_is_just_coming_then_ends() {
 #[test]
 fn connections_that_wait_for_room_are_answered_when_stopping_begins() {
     let server = Running::with(Settings {
-        connections: 2,
+        door: holding(2),
         ..Settings::default()
     });
     let held: Vec<TcpStream> = (0..2).map(|_| server.connect()).collect();
@@ -448,7 +457,7 @@ fn a_client_that_never_ends_its_request_does_not_hold_up_the_end() {
 #[test]
 fn connections_beyond_the_bound_wait_until_there_is_room() {
     let server = Running::with(Settings {
-        connections: 2,
+        door: holding(2),
         ..Settings::default()
     });
     let held: Vec<TcpStream> = (0..2).map(|_| server.connect()).collect();

@@ -22,6 +22,7 @@ pub use panel::{Answer, Asked, Panel};
 
 use crate::http::body::{ReadBodyError, RequestBody};
 use crate::http::buffer::Buffers;
+use crate::http::door::{Door, DoorRules};
 use crate::http::response::Response;
 use crate::http::server::{Request, Server, Service, Settings, serve};
 use crate::shutdown::Stop;
@@ -46,7 +47,10 @@ pub async fn run(listener: TcpListener, panel: Panel, stop: Stop) -> io::Result<
                 body_bytes: BODY_BYTES,
                 ..Limits::DEFAULT
             },
-            connections: CONNECTIONS,
+            door: Arc::new(Door::new(DoorRules {
+                connections: CONNECTIONS,
+                ..DoorRules::default()
+            })),
             stop_grace: Duration::ZERO,
             ..Settings::default()
         },

@@ -19,6 +19,7 @@ use netproto::http::status::StatusCode;
 use netproto::http::version::Version;
 use tokio::net::TcpStream;
 
+use super::door;
 use super::response::{Body, BodyStream, Framing, Piece, Response, Wire};
 use super::server::{Request, Server, Service};
 use super::transport::Transport;
@@ -41,7 +42,8 @@ pub(super) async fn run<S: Service>(
         transport,
         client,
         scan: HeadScan::new(),
-        has_served: false,
+        served: 0,
+        is_admitted: server.settings.door.admits(client.ip()),
         head_began: None,
         stop_runs: false,
         entries: Vec::new(),
@@ -89,8 +91,10 @@ struct Connection<'s, S> {
     client: SocketAddr,
     /// How far the head at the front of the buffer has been looked through.
     scan: HeadScan,
-    /// Whether a request has been answered.
-    has_served: bool,
+    /// How many requests have come.
+    served: u64,
+    /// Whether the client is one that may ask.
+    is_admitted: bool,
     /// Since when the head at the front of the buffer is waited for, if it did not come at once.
     head_began: Option<Instant>,
     /// Whether stopping has begun, and with it the last deadline.
@@ -172,7 +176,7 @@ impl<S: Service> Connection<'_, S> {
     /// long before that.
     fn set_deadline(&mut self, is_idle: bool) {
         let settings = &self.server.settings;
-        let patience = match (is_idle, self.has_served) {
+        let patience = match (is_idle, self.served > 0) {
             _ if self.stop_runs || self.head_began.is_some() => return,
             (true, true) => settings.idle,
             (true, false) => settings.head,
@@ -248,8 +252,17 @@ impl<S: Service> Connection<'_, S> {
             Err(error) => return Look::Refused(error),
         };
         self.head_began = None;
-        self.has_served = true;
-        if head.framing != BodyFraming::None || head.expects_continue {
+        self.served += 1;
+        let has_body = head.framing != BodyFraming::None || head.expects_continue;
+        if let Some(refusal) = self.turn_away(has_body) {
+            return Look::Answer {
+                head: head.len,
+                asked: Asked::of(&head),
+                entry: self.entry(&self.request(&head)),
+                response: refusal,
+            };
+        }
+        if has_body {
             return Look::Exchange { head: head.len };
         }
         let request = self.request(&head);
@@ -262,6 +275,24 @@ impl<S: Service> Connection<'_, S> {
                 response,
             },
         }
+    }
+
+    /// The answer to a client that may not ask, or not now.
+    #[inline]
+    fn turn_away(&self, has_body: bool) -> Option<Response> {
+        if !self.is_admitted {
+            self.server.counters.forbidden.add(1);
+            return Some(door::forbidden());
+        }
+        let wait = self.server.settings.door.ask(self.client.ip()).err()?;
+        self.server.counters.rate_limited.add(1);
+        let refusal = door::too_many_requests(wait);
+        // A body that comes behind it would be taken for the next request.
+        Some(if has_body {
+            refusal.and_close()
+        } else {
+            refusal
+        })
     }
 
     /// Renders a response. Returns its body if that is yet to come.
@@ -317,6 +348,7 @@ impl<S: Service> Connection<'_, S> {
             persists: asked.persists
                 && !response.closes()
                 && !ends_it
+                && self.served < self.server.settings.requests
                 && !self.server.watch.is_stopping(),
             date: self.server.watch.date(),
         }

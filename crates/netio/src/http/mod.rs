@@ -2,7 +2,7 @@
 //! TCP.
 //!
 //! [`transport`] is the ground of both sides: a stream with its buffers and its deadline.
-//! [`server`] accepts and holds the bounds, [`connection`] runs one connection, and a program
+//! [`server`] accepts and holds the bounds, [`door`] says who may connect and ask how often, [`connection`] runs one connection, and a program
 //! answers through [`server::Service`] with a [`response::Response`]. [`client`] is the other side,
 //! and [`pool`] keeps its idle connections.
 
@@ -10,6 +10,7 @@ pub mod body;
 pub mod buffer;
 pub mod client;
 mod connection;
+pub mod door;
 pub mod outbox;
 pub mod pool;
 pub mod response;

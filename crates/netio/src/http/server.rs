@@ -14,6 +14,7 @@ use tracing::warn;
 use super::body::RequestBody;
 use super::buffer::Buffers;
 use super::connection;
+use super::door::{Door, TurnedAway};
 use super::response::Response;
 use crate::access_log::AccessLog;
 use crate::shutdown::Stop;
@@ -55,8 +56,10 @@ pub struct Request<'r> {
 pub struct Settings {
     /// What a request may measure.
     pub limits: Limits,
-    /// How many connections a worker holds; more wait unaccepted.
-    pub connections: usize,
+    /// Who may connect and how often they may ask; all workers share it.
+    pub door: Arc<Door>,
+    /// How many requests a connection may carry.
+    pub requests: u64,
     /// How long a head may take from its first byte to its last (408 after that).
     pub head: Duration,
     /// How long a connection may stay idle between requests.
@@ -77,7 +80,8 @@ impl Default for Settings {
     fn default() -> Self {
         Settings {
             limits: Limits::default(),
-            connections: 20_000,
+            door: Arc::default(),
+            requests: u64::MAX,
             head: Duration::from_secs(10),
             idle: Duration::from_mins(1),
             body_stall: Duration::from_secs(30),
@@ -124,8 +128,8 @@ pub async fn serve<S: Service>(
         let accepted = tokio::select! {
             biased;
             () = &mut requested => break,
-            accepted = listener.accept(), if server.has_room() => accepted,
-            () = tokio::time::sleep(ACCEPT_PAUSE), if !server.has_room() => continue,
+            accepted = listener.accept(), if server.settings.door.has_room() => accepted,
+            () = tokio::time::sleep(ACCEPT_PAUSE), if !server.settings.door.has_room() => continue,
         };
         match accepted {
             Ok((stream, client)) => welcome(&server, stream, client),
@@ -147,21 +151,22 @@ pub async fn serve<S: Service>(
     }
 }
 
-impl<S> Server<S> {
-    fn has_room(&self) -> bool {
-        self.counters.open.value() < self.settings.connections as u64
-    }
-}
-
 fn welcome<S: Service>(server: &Rc<Server<S>>, stream: TcpStream, client: SocketAddr) {
-    server.counters.accepted.add(1);
-    server.counters.open.add(1);
+    let counters = &server.counters;
+    counters.accepted.add(1);
+    let pass = match server.settings.door.enter(client.ip()) {
+        Ok(pass) => pass,
+        Err(TurnedAway::TooMany) => return counters.turned_away_many.add(1),
+        Err(TurnedAway::TooFast) => return counters.turned_away_fast.add(1),
+    };
+    counters.open.add(1);
     let server = Rc::clone(server);
     // Taken before the task runs: the watch must know of it even if stopping begins first.
     let sentry = server.watch.post();
     tokio::task::spawn_local(async move {
         connection::run(&server, stream, client, sentry).await;
         server.counters.open.subtract(1);
+        drop(pass);
     });
 }
 

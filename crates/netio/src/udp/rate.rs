@@ -1,28 +1,11 @@
 //! How often may a source be answered? Two bounds, one on each source and one on all together, so
 //! that forged datagrams cannot turn an answering service into a stream at somebody else.
-//!
-//! A bucket is one number, the time at which it will be full again (the generic cell rate
-//! algorithm), so a table of them is small and needs no timer.
 
-use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-/// How many sources are remembered, in sets of [`WAYS`]. A source that finds its set full takes the
-/// place of the one whose bucket is fullest, which loses the least.
-const SETS: usize = 1024;
-const WAYS: usize = 4;
-
-const SECOND_NS: u64 = 1_000_000_000;
-
-/// A bound on datagrams: `burst` at once, `per_second` in the long run.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Rate {
-    /// Datagrams a second in the long run, 1 to 1,000,000,000.
-    pub per_second: u32,
-    /// Datagrams at once after a rest.
-    pub burst: u32,
-}
+pub use crate::rate::Rate;
+use crate::rate::{Bucket, Buckets};
 
 /// The bounds of one socket.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -67,22 +50,8 @@ pub struct Granted {
 #[derive(Debug)]
 pub struct RateLimiter {
     limits: RateLimits,
-    origin: Instant,
     overall: Bucket,
-    sources: Box<[[Source; WAYS]]>,
-    seed: u64,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Source {
-    key: u64,
-    bucket: Bucket,
-}
-
-/// When the bucket will be full again, in nanoseconds since the limiter was made.
-#[derive(Clone, Copy, Debug, Default)]
-struct Bucket {
-    full_at: u64,
+    sources: Buckets,
 }
 
 impl RateLimiter {
@@ -90,11 +59,8 @@ impl RateLimiter {
     pub fn new(limits: RateLimits, now: Instant) -> RateLimiter {
         RateLimiter {
             limits,
-            origin: now,
             overall: Bucket::default(),
-            sources: vec![[Source::default(); WAYS]; SETS].into_boxed_slice(),
-            // Unknown to the sender, so that nobody can choose addresses that share a set.
-            seed: RandomState::new().hash_one(0_u8),
+            sources: Buckets::new(now),
         }
     }
 
@@ -106,10 +72,9 @@ impl RateLimiter {
                 ..Granted::default()
             };
         }
-        let now = now.saturating_duration_since(self.origin);
-        let now = now.min(Duration::from_secs(u64::from(u32::MAX))).as_nanos() as u64;
+        let now = self.sources.nanoseconds(now);
         let rate = self.limits.per_source;
-        let by_source = self.bucket(source).take(rate, wanted, now);
+        let by_source = self.sources.of(source).take(rate, wanted, now);
         let granted = self.overall.take(self.limits.overall, by_source, now);
         Granted {
             granted,
@@ -117,53 +82,12 @@ impl RateLimiter {
             over_overall: by_source - granted,
         }
     }
-
-    fn bucket(&mut self, source: IpAddr) -> &mut Bucket {
-        let key = key(source);
-        let hash = (key ^ self.seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
-        let set = &mut self.sources[(hash >> 32) as usize % SETS];
-        let known = set.iter().position(|entry| entry.key == key);
-        let way = known.unwrap_or_else(|| {
-            let (way, fullest) = set
-                .iter_mut()
-                .enumerate()
-                .min_by_key(|(_, entry)| entry.bucket.full_at)
-                .map_or((0, None), |(way, entry)| (way, Some(entry)));
-            if let Some(entry) = fullest {
-                *entry = Source {
-                    key,
-                    bucket: Bucket::default(),
-                };
-            }
-            way
-        });
-        &mut set[way].bucket
-    }
-}
-
-impl Bucket {
-    fn take(&mut self, rate: Rate, wanted: u32, now: u64) -> u32 {
-        let interval = (SECOND_NS / u64::from(rate.per_second.max(1))).max(1);
-        let full_at = self.full_at.max(now);
-        let latest = now + interval * u64::from(rate.burst);
-        let available = latest.saturating_sub(full_at) / interval;
-        let taken = available.min(u64::from(wanted));
-        self.full_at = full_at + taken * interval;
-        taken as u32
-    }
-}
-
-/// What tells sources apart: an IPv4 address, or the upper half of an IPv6 address. Never 0, which
-/// marks a free place: an IPv4 key has a bit above its 32, and `::/64` gets one of its own.
-fn key(source: IpAddr) -> u64 {
-    match source {
-        IpAddr::V4(ip) => 1 << 32 | u64::from(ip.to_bits()),
-        IpAddr::V6(ip) => ((ip.to_bits() >> 64) as u64).max(1),
-    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     fn limits(per_source: u32, overall: u32) -> RateLimits {

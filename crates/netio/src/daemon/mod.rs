@@ -1,5 +1,7 @@
 //! How a daemon of the lab starts, tells where it listens, works and ends.
 
+pub mod args;
+
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::time::Duration;
@@ -9,6 +11,7 @@ use tokio::runtime::{Builder, LocalOptions};
 
 use crate::access_log::{self, AccessLog, Format};
 use crate::admin::{self, Panel};
+use crate::http::server::Settings;
 use crate::listen::{self, ListenError};
 use crate::shutdown::{self, Stop, StopSignals};
 use crate::udp;
@@ -31,6 +34,8 @@ pub struct Setup {
     pub log_format: Format,
     /// How long what is under way may take once the stop signal has come.
     pub drain: Duration,
+    /// The bounds of its HTTP connections.
+    pub http: Settings,
 }
 
 /// What each worker is given to work with.
@@ -42,6 +47,8 @@ pub struct Station {
     pub udp: udp::Socket,
     /// Where it logs its requests, if they are logged.
     pub log: Option<AccessLog>,
+    /// The bounds of its HTTP connections, some of which all workers share.
+    pub http: Settings,
     /// Tells it when to end.
     pub stop: Stop,
 }
@@ -108,6 +115,7 @@ where
         listener,
         udp,
         log: log.clone(),
+        http: setup.http.clone(),
         stop: stop.clone(),
     });
     let (equipment, mut panel) = equip(stations.collect());
