@@ -85,6 +85,9 @@ pub struct Args {
     /// Mark the packets, for policy routing
     #[arg(short = 'm', long, value_name = "MARK")]
     mark: Option<u32>,
+    /// Ping a broadcast address: all hosts of a network that care to answer
+    #[arg(short = 'b', long)]
+    broadcast: bool,
     /// Keep multicast probes from coming back to this host
     #[arg(short = 'L', long)]
     no_multicast_loop: bool,
@@ -218,8 +221,10 @@ impl Args {
                 traffic_class: self.tos,
                 path_mtu: self.path_mtu,
                 mark: self.mark,
+                broadcast: false,
                 no_multicast_loop: self.no_multicast_loop,
             },
+            broadcast: self.broadcast,
             identifier: self.identifier,
             sticky: self.sticky_source,
             plan: Plan {
@@ -277,6 +282,7 @@ impl Args {
             (self.audible, "-a"),
             (self.user_latency, "-U"),
             (self.sticky_source, "-B"),
+            (self.broadcast, "-b"),
             (self.csv, "--csv"),
         ];
         if let Some((_, flag)) = for_one_host.iter().find(|(given, _)| *given) {

@@ -31,6 +31,8 @@ pub struct Config {
     pub ttl: Option<u8>,
     /// Traffic class, path MTU, mark.
     pub tuning: Tuning,
+    /// Whether a broadcast address may be pinged (-b).
+    pub broadcast: bool,
     /// The ICMP identifier, where the user chose one.
     pub identifier: Option<u16>,
     /// Whether the address that the first probe leaves from is kept (-B).
@@ -91,6 +93,7 @@ pub enum Format {
 impl Config {
     /// Whether addresses are printed without names: asked for, or the target is an address.
     pub fn numeric(&self) -> bool {
-        self.output.numeric || self.output.flood || self.host.parse::<IpAddr>().is_ok()
+        let address = self.host.split('%').next().unwrap_or_default();
+        self.output.numeric || self.output.flood || address.parse::<IpAddr>().is_ok()
     }
 }

@@ -24,15 +24,17 @@ use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context, Result};
-use netio::icmp::names::resolve;
+use netio::icmp::OpenError;
+use netio::icmp::Tuning;
+use netio::icmp::names::{resolve, zone};
 use netio::icmp::open;
-use netio::icmp::privileges::drop_capabilities;
+use netio::icmp::privileges::Privileges;
 use netio::icmp::wait::Signals;
 use netproto::icmp::Version;
 
 use crate::config::{Config, Format};
 use crate::probing::Probing;
-use crate::report::{Report, failure};
+use crate::report::{Destination, Report, failure};
 use crate::session::{Session, Summary};
 use crate::wire::Wire;
 
@@ -42,10 +44,11 @@ const WAITING_BATCHES: usize = 64;
 /// Pings as `config` says and writes to standard output. Whether the host answered and all bounds
 /// were kept.
 pub fn run(config: &Config) -> Result<bool> {
+    let privileges = Privileges::set_aside().context("cannot set privileges aside")?;
     if let Some(sweep) = &config.sweep {
-        return sweep::run(config, sweep);
+        return sweep::run(config, sweep, privileges);
     }
-    let probed = probe(config);
+    let probed = probe(config, privileges);
     if let Err(error) = &probed
         && config.output.format == Format::Json
     {
@@ -64,18 +67,31 @@ pub fn run(config: &Config) -> Result<bool> {
     Ok(summary.success && kept)
 }
 
-fn probe(config: &Config) -> Result<Summary> {
+fn probe(config: &Config, privileges: Privileges) -> Result<Summary> {
     let signals = Signals::catch().context("cannot catch signals")?;
     let target = resolve(&config.host, config.version)?;
     let version = Version::of(target.ip());
-    let source = open::source_for(target, &config.binding)?;
+    let (source, is_broadcast) = match open::source_for(target, &config.binding) {
+        Err(OpenError::Broadcast(_)) if config.broadcast => {
+            (open::source_for_broadcast(target, &config.binding)?, true)
+        }
+        Err(error @ OpenError::Broadcast(_)) => {
+            return Err(error).context("give -b to ping all hosts of a network");
+        }
+        source => (source?, false),
+    };
     let mut binding = config.binding.clone();
     if config.sticky {
         binding.source = Some(source);
     }
+    privileges.take_up().context("cannot take up privileges")?;
     let mut endpoint = open::icmp_with_identifier(version, &binding, config.identifier)?;
-    endpoint.tune(&config.tuning)?;
-    drop_capabilities().context("cannot drop capabilities")?;
+    let tuning = Tuning {
+        broadcast: is_broadcast,
+        ..config.tuning
+    };
+    endpoint.tune(&tuning)?;
+    privileges.give_up().context("cannot drop capabilities")?;
     if let Some(ttl) = config.ttl {
         endpoint.set_ttl(ttl).context("cannot set the TTL")?;
     }
@@ -87,7 +103,16 @@ fn probe(config: &Config) -> Result<Summary> {
     let wire = Wire::new(version, identifier, config.size, &config.pattern, nonce);
 
     let out = BufWriter::new(io::stdout());
-    let mut report = Report::new(config, target.ip(), identifier, out);
+    let destination = Destination {
+        address: target.ip(),
+        zone: zone(target).or_else(|| binding.interface.clone()),
+        of_many: is_broadcast || target.ip().is_multicast(),
+    };
+    if is_broadcast {
+        eprintln!("ping: WARNING: pinging broadcast address");
+    }
+    let of_many = destination.of_many;
+    let mut report = Report::new(config, destination, identifier, out);
     let bound = binding.interface.is_some() || binding.source.is_some();
     report.banner(config, bound.then_some(source))?;
 
@@ -97,6 +122,8 @@ fn probe(config: &Config) -> Result<Summary> {
         let probing = Probing {
             endpoint,
             target,
+            of_many,
+            binding: binding.clone(),
             wire,
             session: Session::new(config.plan.clone(), Instant::now()),
             signals: &signals,

@@ -8,10 +8,11 @@ use std::sync::mpsc::SyncSender;
 use std::time::{Instant, SystemTime};
 
 use anyhow::Result;
+use netio::icmp::open::known_mtu;
 use netio::icmp::open::words;
 use netio::icmp::wait::{Signals, wait};
-use netio::icmp::{Endpoint, Notice, SocketKind, Stamp, StampSource};
-use netproto::icmp::Reason;
+use netio::icmp::{Binding, Endpoint, Notice, SocketKind, Stamp, StampSource};
+use netproto::icmp::{Reason, Version};
 
 use crate::config::{Format, Output};
 use crate::report::{Event, Reply, ReplyFate};
@@ -29,6 +30,9 @@ const TOO_LONG: i32 = rustix::io::Errno::MSGSIZE.raw_os_error();
 pub(crate) struct Probing<'a> {
     pub(crate) endpoint: Endpoint,
     pub(crate) target: SocketAddr,
+    /// Whether several hosts may answer.
+    pub(crate) of_many: bool,
+    pub(crate) binding: Binding,
     pub(crate) wire: Wire,
     pub(crate) session: Session,
     pub(crate) signals: &'a Signals,
@@ -118,13 +122,15 @@ impl Probing<'_> {
             Err(error) if is_full(&error) => self.session.on_send_blocked(Instant::now()),
             Err(error) => {
                 self.session.on_send_failed(Instant::now());
-                // On a datagram socket, the error queue tells it, and counts it.
-                if error.raw_os_error() == Some(TOO_LONG)
-                    && self.endpoint.kind() == SocketKind::IcmpRaw
-                {
+                if error.raw_os_error() != Some(TOO_LONG) {
+                    self.tell(Event::NotSent(format!("sendmsg: {}", words(&error))));
+                } else if self.endpoint.kind() == SocketKind::IcmpRaw {
+                    // On a datagram socket, the error queue tells it.
+                    let version = self.endpoint.version();
+                    let mtu = known_mtu(self.target, &self.binding).unwrap_or_default();
                     self.session.on_local_error();
+                    self.tell(Event::NotSent(local_error(version, &error, mtu)));
                 }
-                self.tell(Event::NotSent(format!("sendmsg: {}", words(&error))));
             }
         }
         Ok(())
@@ -210,7 +216,8 @@ impl Probing<'_> {
                 )),
                 Notice::Local { error, mtu } => {
                     self.session.on_local_error();
-                    self.tell(Event::NotSent(local_error(&error, mtu)));
+                    let version = self.endpoint.version();
+                    self.tell(Event::NotSent(local_error(version, &error, mtu)));
                 }
             }
         }
@@ -227,7 +234,8 @@ impl Probing<'_> {
             } => {
                 // A probe without room for the nonce is only known by its number, and by whom it
                 // was sent to.
-                if arrival.from != self.target.ip() && !self.wire.has_whole_nonce() {
+                let elsewhere = arrival.from != self.target.ip() && !self.of_many;
+                if elsewhere && !self.wire.has_whole_nonce() {
                     return;
                 }
                 let verdict = if damage == Some(Damage::Checksum) {
@@ -315,9 +323,14 @@ pub(crate) fn is_full(error: &io::Error) -> bool {
     error.kind() == io::ErrorKind::WouldBlock || error.raw_os_error() == Some(NO_BUFFERS)
 }
 
-fn local_error(error: &io::Error, mtu: u32) -> String {
+fn local_error(version: Version, error: &io::Error, mtu: u32) -> String {
     if error.raw_os_error() == Some(TOO_LONG) {
-        format!("local error: message too long, mtu={mtu}")
+        // iputils has a sign for each version.
+        let sign = match version {
+            Version::V4 => "=",
+            Version::V6 => ": ",
+        };
+        format!("local error: message too long, mtu{sign}{mtu}")
     } else {
         format!("local error: {}", words(error))
     }

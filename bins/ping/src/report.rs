@@ -135,6 +135,17 @@ fn unix_seconds(wall: SystemTime) -> f64 {
         .as_secs_f64()
 }
 
+/// Where the probes go.
+#[derive(Debug, Clone)]
+pub struct Destination {
+    /// The address.
+    pub address: IpAddr,
+    /// The interface on which link-local addresses mean something.
+    pub zone: Option<String>,
+    /// Whether several hosts may answer: a broadcast or multicast address.
+    pub of_many: bool,
+}
+
 /// Writes what the events say.
 #[derive(Debug)]
 pub struct Report<W: Write> {
@@ -150,10 +161,11 @@ enum Face<W: Write> {
 }
 
 impl<W: Write> Report<W> {
-    /// A report on the probing of `target`.
-    pub fn new(config: &Config, target: IpAddr, identifier: u16, out: W) -> Report<W> {
+    /// A report on the probing of `destination`.
+    pub fn new(config: &Config, destination: Destination, identifier: u16, out: W) -> Report<W> {
+        let target = destination.address;
         let face = match config.output.format {
-            Format::Text => Face::Text(Text::new(config, target, identifier, out)),
+            Format::Text => Face::Text(Text::new(config, destination, identifier, out)),
             Format::Json => Face::Json(Json::new(config, target, out)),
             Format::Csv => Face::Csv(Csv::new(target, out)),
         };

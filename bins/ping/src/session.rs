@@ -68,6 +68,7 @@ pub struct Session {
     tally: Tally,
     pipe: u64,
     rtt: RttStatistics,
+    queued: RttStatistics,
     history: History,
 }
 
@@ -143,6 +144,7 @@ impl Session {
             tally: Tally::default(),
             pipe: 0,
             rtt: RttStatistics::default(),
+            queued: RttStatistics::default(),
             history: History::default(),
         }
     }
@@ -213,8 +215,10 @@ impl Session {
         let Some(probe) = self.probe(number) else {
             return Verdict::Unknown;
         };
-        let rtt = at.saturating_duration_since(probe.left.unwrap_or(probe.sent));
-        let queued = probe.left.map(|left| left - probe.sent);
+        // What the host sends to itself may be back before its driver has said that it left.
+        let left = probe.left.filter(|left| *left <= at);
+        let rtt = at.saturating_duration_since(left.unwrap_or(probe.sent));
+        let queued = left.map(|left| left - probe.sent);
         let trip = RoundTrip { rtt, queued };
         let first = probe.state != State::Answered;
         probe.state = State::Answered;
@@ -229,6 +233,9 @@ impl Session {
         self.tally.received += 1;
         self.tally.late += u64::from(late);
         self.tally.reordered += u64::from(reordered);
+        if let Some(queued) = queued {
+            self.queued.add(queued);
+        }
         self.history.answered(rtt);
         self.acknowledge(number);
         Verdict::Answered {
@@ -324,6 +331,7 @@ impl Session {
             in_flight: self.probes.iter().filter(|probe| young(probe)).count() as u64,
             elapsed,
             rtt: self.rtt.figures(),
+            queued: self.queued.figures(),
             pipe: self.pipe,
             gap: elapsed
                 .checked_div(gaps)
@@ -381,7 +389,8 @@ impl Session {
         self.schedule_next(sent);
         if self.all_sent() {
             let linger = if self.tally.received > 0 {
-                (2 * self.rtt.max()).max(self.interval())
+                // Until it is known of the last, too, what became of it.
+                self.loss_after().max(self.interval())
             } else {
                 self.plan.patience
             };

@@ -13,7 +13,7 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
-use netio::icmp::privileges::drop_capabilities;
+use netio::icmp::privileges::Privileges;
 use netio::icmp::wait::{Signals, wait};
 use netio::icmp::{Endpoint, Notice, open};
 use netproto::icmp::{Reason, Version};
@@ -71,7 +71,7 @@ pub enum Show {
 }
 
 /// Sweeps. Whether every target answered and kept all bounds.
-pub fn run(config: &Config, sweep: &Sweep) -> Result<bool> {
+pub fn run(config: &Config, sweep: &Sweep, privileges: Privileges) -> Result<bool> {
     let signals = Signals::catch().context("cannot catch signals")?;
     let (targets, unknown) = targets::gather(&sweep.sources, config.version)?;
     let mut out = BufWriter::new(io::stdout());
@@ -89,6 +89,7 @@ pub fn run(config: &Config, sweep: &Sweep) -> Result<bool> {
     );
 
     let mut sockets = Vec::new();
+    privileges.take_up().context("cannot take up privileges")?;
     for version in [Version::V4, Version::V6] {
         if targets
             .iter()
@@ -97,7 +98,7 @@ pub fn run(config: &Config, sweep: &Sweep) -> Result<bool> {
             sockets.push(Socket::open(config, sweep, version)?);
         }
     }
-    drop_capabilities().context("cannot drop capabilities")?;
+    privileges.give_up().context("cannot drop capabilities")?;
     let addresses = targets.iter().map(|target| target.address.ip());
     let session = Session::new(sweep.plan.clone(), addresses, Instant::now());
     let mut sweeping = Sweeping {

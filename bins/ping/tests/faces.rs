@@ -81,6 +81,29 @@ fn every_ending_has_a_summary_that_the_schema_allows() {
 }
 
 #[test]
+fn the_look_up_of_a_neighbour_is_no_part_of_the_round_trip() {
+    if left_out("the_look_up_of_a_neighbour_is_no_part_of_the_round_trip") {
+        return;
+    }
+    let chain = Chain::new(0).unwrap();
+    // The first question of each is lost, and the kernel asks again after a second.
+    let rules = "table arp first {\nchain input {\ntype filter hook input priority 0\n\
+                 arp operation request numgen inc mod 2 == 0 drop\n}\n}\n";
+    chain.run(1, "nft", &[rules]).unwrap();
+    let question = "icmpv6 type nd-neighbor-solicit numgen inc mod 2 == 0";
+    chain.drop_packets(1, "input", question).unwrap();
+    for host in [chain.server_v4(), chain.server_v6()] {
+        let flush = ["neighbour", "flush", "dev", "right"];
+        chain.run(0, "ip", &flush).unwrap();
+        let summary = objects(&run(&chain, &format!("--json -c 1 {host}")));
+        let summary = summary.last().unwrap();
+        let ms = |name: &str| summary[name].as_f64().unwrap();
+        assert!(ms("queued_max_ms") > 900.0, "{summary}");
+        assert!(ms("rtt_max_ms") < 500.0, "{summary}");
+    }
+}
+
+#[test]
 fn an_unknown_name_ends_with_a_summary_too() {
     let args = ["--json", "-c", "1", "no.such.name.invalid"];
     let output = Command::new(PING).args(args).output().unwrap();

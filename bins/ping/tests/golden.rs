@@ -72,6 +72,11 @@ fn ordinary_runs_read_as_those_of_iputils() {
         format!("-c 2 -i 0.2 -n -s 1000 {v4}"),
         format!("-c 3 -i 0.2 -q {v4}"),
         format!("-c 2 -i 0.2 -D {v4}"),
+        format!("-c 2 -i 0.2 -D -n {v6}"),
+        format!("-c 3 -i 0.2 -q {v6}"),
+        format!("-c 20 -f {v6}"),
+        format!("-w 1 -c 2 -i 0.2 {v6}"),
+        format!("-t 1 -c 2 -i 0.2 {v6}"),
         format!("-c 2 -l 2 {v4}"),
         format!("-c 5 -A -q {v4}"),
         format!("-c 1 -p ff00 {v4}"),
@@ -121,6 +126,89 @@ fn a_host_that_does_not_answer_reads_as_in_iputils() {
 }
 
 #[test]
+fn a_link_that_is_too_narrow_reads_as_in_iputils() {
+    if left_out("a_link_that_is_too_narrow_reads_as_in_iputils") {
+        return;
+    }
+    let chain = Chain::new(1).unwrap();
+    for (node, device) in [(1, "right"), (2, "left")] {
+        let narrow = ["link", "set", device, "mtu", "1400"];
+        chain.run(node, "ip", &narrow).unwrap();
+    }
+    for (host, version) in [(chain.server_v4(), "-4"), (chain.server_v6(), "-6")] {
+        // The first probe is told by the router; the second is not even sent, and both say so on
+        // stderr.
+        let args = ["-c", "2", "-i", "0.2", "-M", "do", "-s", "1400", &host];
+        let [ours, theirs] = [OURS, THEIRS].map(|program| {
+            let output = chain.command(0, program, &args).output().unwrap();
+            // The host has learnt the MTU; the next is to learn it again.
+            chain
+                .run(0, "ip", &[version, "route", "flush", "cache"])
+                .unwrap();
+            output
+        });
+        let text = lines(&ours);
+        assert!(text[1].contains("1400"), "{text:?}");
+        assert_eq!(text, lines(&theirs), "{args:?}");
+        assert_eq!(ours.stderr, theirs.stderr, "{args:?}");
+        assert_eq!(ours.status.code(), theirs.status.code(), "{args:?}");
+    }
+}
+
+#[test]
+fn the_dots_of_a_flood_are_those_of_iputils() {
+    if left_out("the_dots_of_a_flood_are_those_of_iputils") {
+        return;
+    }
+    let chain = Chain::new(1).unwrap();
+    // Every second is lost, so that each program loses the same of its own.
+    for family in ["icmp", "icmpv6"] {
+        let rule = format!("{family} type echo-request numgen inc mod 2 == 1 drop");
+        chain.filter(1, "forward", &rule).unwrap();
+        chain.run(1, "nft", &["flush ruleset"]).unwrap();
+        chain.filter(1, "forward", &rule).unwrap();
+        let host = match family {
+            "icmp" => chain.server_v4(),
+            _ => chain.server_v6(),
+        };
+        compare(&chain, &format!("-f -c 6 -W 0.2 {host}"));
+        chain.run(1, "nft", &["flush ruleset"]).unwrap();
+    }
+}
+
+#[test]
+fn broadcast_multicast_and_link_local_addresses_read_as_in_iputils() {
+    if left_out("broadcast_multicast_and_link_local_addresses_read_as_in_iputils") {
+        return;
+    }
+    let chain = Chain::new(0).unwrap();
+    let answer = "echo 0 >/proc/sys/net/ipv4/icmp_echo_ignore_broadcasts";
+    chain.run(1, "sh", &["-c", answer]).unwrap();
+    let words = [
+        "-6", "-o", "address", "show", "dev", "left", "scope", "link",
+    ];
+    let shown = chain.run(1, "ip", &words).unwrap();
+    let shown = String::from_utf8_lossy(&shown.stdout).into_owned();
+    let link_local = shown
+        .split_whitespace()
+        .find_map(|word| word.strip_suffix("/64"))
+        .unwrap();
+    for args in [
+        "-c 2 -i 0.2 -b 10.0.0.255".to_owned(),
+        "-c 1 10.0.0.255".to_owned(),
+        "-c 2 -i 0.2 ff02::1%right".to_owned(),
+        format!("-c 2 -i 0.2 {link_local}%right"),
+    ] {
+        compare(&chain, &args);
+    }
+    // Which of its interfaces is meant, only the user can say.
+    let output = chain.command(0, OURS, &[link_local]).output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(text.contains("say on which interface"), "{text}");
+}
+
+#[test]
 fn filters_and_refusals_are_told_in_words() {
     if left_out("filters_and_refusals_are_told_in_words") {
         return;
@@ -151,10 +239,15 @@ fn sigquit_tells_how_it_stands_and_sigint_ends_with_the_summary() {
         return;
     }
     let chain = Chain::new(0).unwrap();
-    let host = chain.server_v4();
+    for host in [chain.server_v4(), chain.server_v6()] {
+        check_signals(&chain, &host);
+    }
+}
+
+fn check_signals(chain: &Chain, host: &str) {
     let run = |program| {
         let child = chain
-            .command(0, program, &["-i", "0.3", &host])
+            .command(0, program, &["-i", "0.3", host])
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .spawn()

@@ -8,7 +8,7 @@ use netio::icmp::names::Names;
 use netproto::icmp::Version;
 use netstats::loss::Interval;
 
-use super::{Event, Reply, ReplyFate};
+use super::{Destination, Event, Reply, ReplyFate};
 use crate::config::{Config, Output};
 use crate::session::{Loss, Summary};
 use crate::wire::Damage;
@@ -20,17 +20,17 @@ pub(super) struct Text<W> {
     out: W,
     output: Output,
     host: String,
-    target: IpAddr,
+    target: Destination,
     identifier: u16,
     names: Option<Names>,
 }
 
 impl<W: Write> Text<W> {
-    pub(super) fn new(config: &Config, target: IpAddr, identifier: u16, out: W) -> Text<W> {
+    pub(super) fn new(config: &Config, target: Destination, identifier: u16, out: W) -> Text<W> {
         let mut names = (!config.numeric()).then(Names::default);
         if let Some(names) = &mut names {
             // The answer is likely to be there when the first reply needs it.
-            names.ask(target);
+            names.ask(target.address);
         }
         Text {
             out,
@@ -51,13 +51,14 @@ impl<W: Write> Text<W> {
             }
             writeln!(self.out)?;
         }
-        write!(self.out, "PING {} ({}) ", self.host, self.target)?;
+        let address = self.zoned(self.target.address);
+        write!(self.out, "PING {} ({address}) ", self.host)?;
         if let Some(source) = source {
             let interface = config.binding.interface.as_deref().unwrap_or_default();
             write!(self.out, "from {source} {interface}: ")?;
         }
         let size = config.size;
-        match Version::of(self.target) {
+        match Version::of(self.target.address) {
             // The data, and the datagram with its IP and ICMP headers.
             Version::V4 => writeln!(self.out, "{size}({}) bytes of data.", size + 28)?,
             Version::V6 => writeln!(self.out, "{size} data bytes")?,
@@ -92,7 +93,7 @@ impl<W: Write> Text<W> {
             } if !quiet => {
                 self.wall_clock(*wall)?;
                 let from = self.address(*from);
-                let what = describe(Version::of(self.target), *reason);
+                let what = describe(Version::of(self.target.address), *reason);
                 writeln!(self.out, "From {from} icmp_seq={sequence} {what}")
             }
             Event::Outstanding { wall, sequence } if !quiet => {
@@ -130,13 +131,14 @@ impl<W: Write> Text<W> {
             };
             write!(self.out, " time={time} ms")?;
         }
-        if reply.fate == ReplyFate::Duplicate {
+        // As iputils, nobody is told that of a group more than one answers.
+        if reply.fate == ReplyFate::Duplicate && !self.target.address.is_multicast() {
             write!(self.out, " (DUP!)")?;
         }
         if reply.damage == Some(Damage::Checksum) {
             write!(self.out, " (BAD CHECKSUM!)")?;
         }
-        if reply.from != self.target {
+        if reply.from != self.target.address && !self.target.of_many {
             write!(self.out, " (DIFFERENT ADDRESS!)")?;
         }
         if let Some(Damage::Data { at, sent, received }) = reply.damage {
@@ -162,8 +164,23 @@ impl<W: Write> Text<W> {
 
     fn address(&mut self, address: IpAddr) -> String {
         match self.names.as_mut().and_then(|names| names.name(address)) {
-            Some(name) => format!("{name} ({address})"),
-            None => address.to_string(),
+            Some(name) => {
+                let name = name.to_owned();
+                format!("{name} ({})", self.zoned(address))
+            }
+            None => self.zoned(address),
+        }
+    }
+
+    /// The address, if it is a link-local one with the interface that it is on.
+    fn zoned(&self, address: IpAddr) -> String {
+        let link_local = match address {
+            IpAddr::V4(_) => false,
+            IpAddr::V6(v6) => v6.is_unicast_link_local() || v6.is_multicast(),
+        };
+        match &self.target.zone {
+            Some(zone) if link_local => format!("{address}%{zone}"),
+            _ => address.to_string(),
         }
     }
 
@@ -243,6 +260,13 @@ impl<W: Write> Text<W> {
         let [p50, p90, p95, p99] =
             [quality.p50, quality.p90, quality.p95, quality.p99].map(or_dash);
         writeln!(self.out, "rtt p50/p90/p95/p99 = {p50}/{p90}/{p95}/{p99} ms")?;
+        if let Some(queued) = summary.queued {
+            let [mean, max] = [queued.mean, queued.max].map(three_decimals);
+            writeln!(
+                self.out,
+                "waited in this host avg/max = {mean}/{max} ms, not part of the rtt"
+            )?;
+        }
         let [jitter, ipdv] = [quality.jitter, quality.ipdv].map(or_dash);
         writeln!(
             self.out,

@@ -52,6 +52,9 @@ pub struct Summary {
     pub elapsed: Duration,
     /// The round-trip times.
     pub rtt: Option<RttFigures>,
+    /// How long the answered probes waited in this host (for the neighbour's address, in queues),
+    /// where the kernel said when they left; no part of the round-trip times.
+    pub queued: Option<RttFigures>,
     /// The most probes that were on their way when one of them was answered.
     pub pipe: u64,
     /// The mean gap between probes, for the paces that move it.

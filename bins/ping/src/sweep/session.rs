@@ -226,12 +226,18 @@ impl Session {
                 (number, probe.sent - self.started, fate)
             });
         let last = target.probes.last();
+        let mut queued = RttStatistics::default();
+        let answered = target.probes.iter().filter(|probe| probe.rtt.is_some());
+        for (sent, left) in answered.filter_map(|probe| Some((probe.sent, probe.left?))) {
+            queued.add(left - sent);
+        }
         Some(Summary {
             transmitted: target.probes.len() as u64,
             tally: target.tally,
             in_flight: target.probes.iter().filter(young).count() as u64,
             elapsed: last.map_or(Duration::ZERO, |probe| probe.sent - self.started),
             rtt: target.rtt.figures(),
+            queued: queued.figures(),
             pipe: 0,
             gap: None,
             success: target.tally.received > 0,

@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
 use netproto::icmp::Version;
+use rustix::net::{AddressFamily, SocketType};
 
 /// How long an address's name may keep a line of output waiting.
 pub const NAME_PATIENCE: Duration = Duration::from_secs(2);
@@ -62,6 +63,16 @@ pub fn resolve_all(host: &str, version: Option<Version>) -> Result<Vec<SocketAdd
 fn addresses(host: &str) -> io::Result<Vec<SocketAddr>> {
     // Lets "fe80::1%eth0" keep its zone, which `(host, port)` does too.
     Ok((host, 0).to_socket_addrs()?.collect())
+}
+
+/// The interface that a scoped address is on (RFC 4007 §11), by its name.
+pub fn zone(address: SocketAddr) -> Option<String> {
+    let SocketAddr::V6(scoped) = address else {
+        return None;
+    };
+    let index = (scoped.scope_id() != 0).then_some(scoped.scope_id())?;
+    let any = rustix::net::socket(AddressFamily::INET6, SocketType::DGRAM, None).ok()?;
+    rustix::net::netdevice::index_to_name(any, index).ok()
 }
 
 /// Looks names up in threads of their own, and remembers them.

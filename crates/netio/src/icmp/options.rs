@@ -39,6 +39,8 @@ pub struct Tuning {
     pub path_mtu: Option<PathMtu>,
     /// The mark of the packets, for policy routing; takes CAP_NET_ADMIN.
     pub mark: Option<u32>,
+    /// Whether broadcast addresses may be sent to.
+    pub broadcast: bool,
     /// Whether multicast is kept from coming back to this host.
     pub no_multicast_loop: bool,
 }
@@ -79,6 +81,9 @@ pub(super) fn tune(socket: &Socket, version: Version, tuning: &Tuning) -> io::Re
     }
     if let Some(mark) = tuning.mark {
         socket.set_mark(mark)?;
+    }
+    if tuning.broadcast {
+        socket.set_broadcast(true)?;
     }
     if tuning.no_multicast_loop {
         match version {
