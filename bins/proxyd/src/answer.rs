@@ -4,6 +4,7 @@ use netio::http::response::{Body, Response};
 use netio::http::server::Request;
 use netproto::http::cache_status::CacheStatus;
 use netproto::http::conditional::{self, Outcome, Validators};
+use netproto::http::date;
 use netproto::http::range::{self, ByteRange, ContentRange, Selection};
 use netproto::http::status::StatusCode;
 use netproto::http::write::SerializeError;
@@ -40,7 +41,10 @@ pub fn from_store(
     let selected = if is_special && variant.head.status() == StatusCode::OK {
         variant.with_fields(|fields| {
             let validators = validators(fields, request.unix_seconds);
-            select(request, demands, variant, &validators)
+            let date = fields
+                .first("date")
+                .and_then(|value| date::parse(value, request.unix_seconds));
+            select(request, demands, variant, &validators, date)
         })
     } else {
         Selected::Whole
@@ -73,10 +77,16 @@ fn select(
     demands: &Demands,
     variant: &Variant,
     validators: &Validators<'_>,
+    date: Option<u64>,
 ) -> Selected {
     let (head, now) = (request.head, request.unix_seconds);
+    // RFC 9111 §4.3.2: what does not say when it changed is held against its Date.
+    let held_against = Validators {
+        last_modified: validators.last_modified.or(date),
+        ..*validators
+    };
     if demands.is_conditional
-        && conditional::evaluate(&head.method, &head.fields, Some(validators), now)
+        && conditional::evaluate(&head.method, &head.fields, Some(&held_against), now)
             == Outcome::NotModified
     {
         return Selected::NotModified;

@@ -239,3 +239,49 @@ fn cache_status_is_read_and_written() {
         "proxyd; fwd=uri-miss; fwd-status=200; ttl=60; stored; collapsed; key=\"http://a/\\\"b\""
     );
 }
+
+#[test]
+fn a_targeted_field_is_a_dictionary_or_does_not_count() {
+    let targeted = |lines: &[&'static str]| {
+        ResponseDirectives::targeted(lines.iter().map(|line| line.as_bytes()))
+    };
+    // RFC 9213 §2.1: empty, or not parsed: it must be ignored.
+    for line in [
+        "",
+        "  ",
+        "max-age=60, &&&",
+        "max-age=60,",
+        "No-Store",
+        "max-age= 60",
+    ] {
+        assert_eq!(targeted(&[line]), None, "{line}");
+    }
+    assert_eq!(targeted(&[]), None);
+    for (line, max_age) in [
+        ("max-age=60", Delta::Seconds(60)),
+        ("max-age=60;x=y", Delta::Seconds(60)),
+        ("max-age=1, max-age=60", Delta::Seconds(60)),
+        ("max-age=999999999999999", Delta::Seconds(2_147_483_648)),
+        ("max-age=\"60\"", Delta::Invalid),
+        ("max-age=60.0", Delta::Invalid),
+        ("max-age=-1", Delta::Invalid),
+        ("max-age", Delta::Invalid),
+        ("foo, bar=?0", Delta::Absent),
+    ] {
+        let found = targeted(&[line]).unwrap();
+        assert_eq!(found.max_age, max_age, "{line}");
+        assert!(found.is_targeted);
+    }
+    let lines = [
+        "max-age=60, private=\"set-cookie\", no-cache",
+        "max-age=5, no-store, must-revalidate",
+    ];
+    let found = targeted(&lines).unwrap();
+    assert_eq!(found.max_age, Delta::Seconds(5));
+    assert_eq!(found.private, Scope::Fields(b"set-cookie"));
+    assert_eq!(found.no_cache, Scope::Whole);
+    assert!(found.no_store && found.must_revalidate && !found.public);
+    // A value of a wrong type restricts, and allows nothing.
+    let odd = targeted(&["no-store=1, must-revalidate=?0, public=1, immutable=x"]).unwrap();
+    assert!(odd.no_store && !odd.must_revalidate && !odd.public && !odd.immutable);
+}

@@ -3,10 +3,12 @@
 //! Read in this order: [`policy`] (its rules: pure functions of request, response and now), then
 //! what the rules are applied to: [`key`] and [`variant`] (what is stored), [`store`] (a bounded
 //! map that knows nothing of HTTP), [`room`] (the memory that bodies take), [`fill`] (a body that is
-//! stored while it is streamed) and [`revalidation`] (a stored response that the origin confirms).
+//! stored while it is streamed), [`revalidation`] (a stored response that the origin confirms) and
+//! [`listing`] (what is stored, as a person reads it).
 
 pub mod fill;
 pub mod key;
+pub mod listing;
 pub mod policy;
 pub mod revalidation;
 pub mod room;

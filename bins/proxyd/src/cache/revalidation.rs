@@ -13,7 +13,6 @@ use netproto::http::write::{self, SerializeError};
 
 use super::policy::demands::Demands;
 use super::policy::freshness::{Freshness, Journey};
-use super::policy::selecting::Selecting;
 use super::policy::storing::{self, Refusal, Validity};
 use super::variant::{STORED, Variant};
 use crate::fields::{Condition, passed_on};
@@ -48,12 +47,10 @@ pub fn condition(variant: &Variant) -> Option<Condition> {
     (condition != Condition::default()).then_some(condition)
 }
 
-/// The stored response with the fields of the 304 that confirms it, the answer to a `request` that it
-/// stands for.
+/// The stored response with the fields of the 304 that confirms it.
 pub fn freshen(
     variant: &Variant,
     update: &ResponseHead<'_, '_>,
-    request: &Fields<'_, '_>,
     demands: &Demands,
     journey: &Journey,
 ) -> Validation {
@@ -73,7 +70,7 @@ pub fn freshen(
     };
     // RFC 9111 §4.1: for which requests the body stands that was selected by other fields, the 304
     // does not tell.
-    if Selecting::of(&head.fields, request) != variant.selecting {
+    if !variant.selecting.is_selected_alike(&head.fields) {
         return Validation::OfAnother;
     }
     // What is stored was asked for with GET, whatever asked for its confirmation.
@@ -84,9 +81,9 @@ pub fn freshen(
     let verdict = storing::judge(&demands, head.status, &head.fields, journey);
     // What may not be stored is as young as the 304 all the same.
     let validity = verdict.unwrap_or_else(|_| {
-        let directives = ResponseDirectives::parse(head.fields.all("cache-control"));
+        let directives = ResponseDirectives::of(&head.fields);
         Validity {
-            freshness: Freshness::of(&head.fields, &directives, journey),
+            freshness: Freshness::of(head.status, &head.fields, &directives, journey),
             ..variant.validity
         }
     });
@@ -143,7 +140,7 @@ fn merge(
 }
 
 fn built(head: &ResponseHead<'_, '_>) -> Result<Head, SerializeError> {
-    let directives = ResponseDirectives::parse(head.fields.all("cache-control"));
+    let directives = ResponseDirectives::of(&head.fields);
     let mut built = Head::build(head.status);
     for (name, value) in head.fields.iter() {
         if !name.eq_ignore_ascii_case("age") && !storing::is_withheld(&directives, name) {

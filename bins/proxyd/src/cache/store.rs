@@ -3,7 +3,7 @@
 
 use std::hash::{BuildHasher, RandomState};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicUsize, Ordering};
 
 use quick_cache::sync::{Cache, DefaultLifecycle, EntryAction, EntryResult};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
@@ -25,7 +25,7 @@ const HOT: f64 = 0.97;
 const LARGEST_BODY: u64 = 2;
 /// Removals are counted for this many groups of keys. Where two keys share one, a removal of one can
 /// keep an answer for the other from being stored, once.
-const EPOCHS: usize = 256;
+const EPOCHS: usize = 65_536;
 /// What a response is thought to weigh on average, for the map's own bookkeeping.
 const TYPICAL_BYTES: u64 = 8 * 1024;
 
@@ -51,7 +51,7 @@ impl Resource {
         let others = self
             .variants
             .iter()
-            .filter(|stored| stored.selecting != variant.selecting)
+            .filter(|stored| !stored.selecting.is_same(&variant.selecting))
             .take(VARIANTS_PER_KEY - 1)
             .take_while(|stored| {
                 let rest = left.checked_sub(stored.bytes());
@@ -79,14 +79,14 @@ impl Weighter<Box<[u8]>, Arc<Resource>> for Bytes {
 
 /// How often keys were removed until a moment.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Epoch(u64);
+pub struct Epoch(u32);
 
 /// The stored responses.
 #[derive(Debug)]
 pub struct Store {
     map: Map,
     /// How often a key was removed, by its hash.
-    removals: [AtomicU64; EPOCHS],
+    removals: Box<[AtomicU32]>,
     hasher: RandomState,
     /// The heaviest entry that the map takes.
     entry_limit: u64,
@@ -113,7 +113,7 @@ impl Store {
             Err(_) => Cache::with_weighter(1, bytes, Bytes),
         };
         Store {
-            removals: [const { AtomicU64::new(0) }; EPOCHS],
+            removals: (0..EPOCHS).map(|_| AtomicU32::new(0)).collect(),
             hasher: RandomState::new(),
             entry_limit: (map.shard_capacity() as f64 * HOT) as u64,
             rooms: Arc::new(Rooms::new(bytes, map.shard_capacity() / LARGEST_BODY)),
@@ -174,7 +174,28 @@ impl Store {
         self.map.remove(key).is_some()
     }
 
-    fn removals_of(&self, key: &[u8]) -> &AtomicU64 {
+    /// Removes every key that begins with `prefix`, as [`Store::remove`] does one. Returns how many
+    /// there were.
+    pub fn remove_below(&self, prefix: &[u8]) -> usize {
+        for removals in &self.removals {
+            removals.fetch_add(1, Ordering::SeqCst);
+        }
+        let removed = AtomicUsize::new(0);
+        self.map.retain(|key, _| {
+            let is_below = key.starts_with(prefix);
+            removed.fetch_add(usize::from(is_below), Ordering::Relaxed);
+            !is_below
+        });
+        removed.into_inner()
+    }
+
+    /// What is stored, a key at a time, in no order. What is stored or removed meanwhile may be
+    /// missing.
+    pub fn iter(&self) -> impl Iterator<Item = (Box<[u8]>, Arc<Resource>)> {
+        self.map.iter()
+    }
+
+    fn removals_of(&self, key: &[u8]) -> &AtomicU32 {
         &self.removals[self.hasher.hash_one(key) as usize % EPOCHS]
     }
 
@@ -259,6 +280,34 @@ mod tests {
         put(&store, b"key", variant("b", 2));
         assert!(!store.put(b"key", variant("a", 1), asked));
         assert_eq!(store.get(b"key").unwrap().variants().len(), 1);
+    }
+
+    #[test]
+    fn a_prefix_removes_what_begins_with_it_and_what_was_asked_for() {
+        let store = Store::new(16 * 1024 * 1024);
+        let asked = store.epoch(b"http://a/img/4");
+        for number in 0..3 {
+            put(
+                &store,
+                format!("http://a/img/{number}").as_bytes(),
+                variant("a", 1),
+            );
+            put(
+                &store,
+                format!("http://a/js/{number}").as_bytes(),
+                variant("a", 1),
+            );
+        }
+        assert_eq!(store.remove_below(b"http://a/img/"), 3);
+        assert!(!store.put(b"http://a/img/4", variant("a", 1), asked));
+        let mut left: Vec<_> = store.iter().map(|(key, _)| key).collect();
+        left.sort();
+        assert_eq!(
+            left,
+            [&b"http://a/js/0"[..], b"http://a/js/1", b"http://a/js/2"].map(Box::from)
+        );
+        assert_eq!(store.remove_below(b""), 3);
+        assert!(store.is_empty());
     }
 
     #[test]

@@ -67,8 +67,7 @@ impl Proxy {
             if answer.is_in_order && head.persistent {
                 self.upstream.keeper()(answer.connection.rested());
             }
-            let asked = &errand.request.head.fields;
-            match revalidation::freshen(&variant, &head, asked, &errand.demands, &journey) {
+            match revalidation::freshen(&variant, &head, &errand.demands, &journey) {
                 Validation::Stands(variant, verdict) => {
                     let response = self.revalidated(errand, variant, verdict);
                     return with_cookies(response, &head)

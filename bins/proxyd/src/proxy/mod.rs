@@ -48,9 +48,7 @@ impl Service for Proxy {
         }
         let key = route::key(request.head, self.upstream.origin())?;
         match self.find(request, &demands, &key) {
-            Found::Usable(variant, age, ttl) => {
-                Some(self.stored(request, &demands, &variant, age, ttl))
-            }
+            Found::Usable(variant, aged) => Some(self.stored(request, &demands, &variant, aged)),
             Found::Unusable(..) => None,
         }
     }
@@ -69,8 +67,8 @@ impl Service for Proxy {
             _ if !demands.reads => (Forwarded::Method, None),
             Some((key, _)) if !demands.needs_origin => match self.find(request, &demands, key) {
                 // Stored since `at_once` was asked, by another connection.
-                Found::Usable(variant, age, ttl) => {
-                    return self.stored(request, &demands, &variant, age, ttl);
+                Found::Usable(variant, aged) => {
+                    return self.stored(request, &demands, &variant, aged);
                 }
                 Found::Unusable(why, stale) => (why, stale),
             },

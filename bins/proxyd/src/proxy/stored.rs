@@ -1,6 +1,7 @@
 //! What the store answers.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use netio::http::response::Response;
 use netio::http::server::Request;
@@ -11,14 +12,14 @@ use super::{Errand, Proxy};
 use crate::answer;
 use crate::cache::key::Key;
 use crate::cache::policy::demands::Demands;
-use crate::cache::policy::reuse::{self, Reuse};
+use crate::cache::policy::reuse::{self, Aged, Reuse};
 use crate::cache::variant::Variant;
 use crate::counters::Outcome;
 
 /// What the store has for a request.
 pub(super) enum Found {
-    /// An answer, of this age, with this much left of its freshness.
-    Usable(Arc<Variant>, u64, Result<u64, u64>),
+    /// An answer.
+    Usable(Arc<Variant>, Aged),
     /// None that may be used without the origin; one that it may confirm, if there is one.
     Unusable(Forwarded, Option<Arc<Variant>>),
 }
@@ -37,8 +38,13 @@ impl Proxy {
         let Some(variant) = selected else {
             return Found::Unusable(Forwarded::VaryMiss, None);
         };
-        match reuse::decide(&variant.validity, &demands.directives, request.now) {
-            Reuse::Answer { age, ttl } => Found::Usable(Arc::clone(variant), age, ttl),
+        // Not the worker's clock: Age would be a tick behind, and seconds are counted by it.
+        match reuse::decide(&variant.validity, &demands.directives, Instant::now()) {
+            Reuse::Answer(aged) => Found::Usable(Arc::clone(variant), aged),
+            // The origin's word is waited for: nothing asks it beside a request yet.
+            Reuse::AnswerWhileRevalidating(_) => {
+                Found::Unusable(Forwarded::Stale, Some(Arc::clone(variant)))
+            }
             Reuse::Forward(why) => Found::Unusable(why, Some(Arc::clone(variant))),
         }
     }
@@ -49,17 +55,22 @@ impl Proxy {
         request: &Request<'_>,
         demands: &Demands,
         variant: &Variant,
-        age: u64,
-        ttl: Result<u64, u64>,
+        aged: Aged,
     ) -> Response {
-        let outcome = if ttl.is_ok() {
+        let outcome = if aged.ttl.is_ok() {
             Outcome::Hit
         } else {
             Outcome::Stale
         };
         self.counters.count(outcome);
-        answer::from_store(request, demands, variant, age, &answer::hit_status(ttl))
-            .labelled(outcome.label())
+        answer::from_store(
+            request,
+            demands,
+            variant,
+            aged.age,
+            &answer::hit_status(aged.ttl),
+        )
+        .labelled(outcome.label())
     }
 
     /// RFC 9111 §5.2.1.7.

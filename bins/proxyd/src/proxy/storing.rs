@@ -55,7 +55,7 @@ impl Proxy {
             BodyFraming::UntilClose => return Err(Refusal::OpenEnded),
         };
         let key = errand.key.clone().ok_or(Refusal::Method)?;
-        let directives = ResponseDirectives::parse(head.fields.all("cache-control"));
+        let directives = ResponseDirectives::of(&head.fields);
         let stored_head = fields::response_head(head, journey.response_unix, |name| {
             storing::is_withheld(&directives, name)
         })

@@ -1,9 +1,13 @@
 //! Cache-Control (RFC 9111 §5.2) with the extensions of RFC 5861 and RFC 8246, read as a careful
 //! cache reads it: what is wrong about freshness makes stale, what is wrong about a restriction
-//! restricts, and what is unknown is ignored.
+//! restricts, and what is unknown is ignored. CDN-Cache-Control (RFC 9213) says the same to caches
+//! that stand before an origin, and comes before it.
 
-use super::fields::Members;
+use std::borrow::Cow;
+
+use super::fields::{Fields, Members};
 use super::grammar::{is_blank, parse_digits, trim_blanks};
+use super::structured::{BareItem, parse_dictionary};
 
 /// Delta-seconds that cannot be held count as this (RFC 9111 §1.2.2).
 const MAX_DELTA_SECONDS: u64 = 1 << 31;
@@ -40,6 +44,15 @@ impl Delta {
             _ => Delta::Invalid,
         };
     }
+
+    fn of_item(item: &BareItem<'_>) -> Delta {
+        match item {
+            BareItem::Integer(seconds @ 0..) => {
+                Delta::Seconds(seconds.unsigned_abs().min(MAX_DELTA_SECONDS))
+            }
+            _ => Delta::Invalid,
+        }
+    }
 }
 
 /// A restriction that may be limited to some fields: `no-cache`, `private`.
@@ -71,6 +84,16 @@ impl<'b> Scope<'b> {
             }
             _ => Scope::Whole,
         };
+    }
+
+    fn of_item(item: &BareItem<'b>) -> Scope<'b> {
+        match item {
+            BareItem::Boolean(false) => Scope::Absent,
+            BareItem::String(Cow::Borrowed(list)) if !list.is_empty() => {
+                Scope::Fields(list.as_bytes())
+            }
+            _ => Scope::Whole,
+        }
     }
 }
 
@@ -107,9 +130,56 @@ pub struct ResponseDirectives<'b> {
     pub stale_while_revalidate: Delta,
     /// How long it may be sent stale when the origin fails (RFC 5861 §4).
     pub stale_if_error: Delta,
+    /// They stand in CDN-Cache-Control: neither Cache-Control nor Expires counts (RFC 9213 §2.1).
+    pub is_targeted: bool,
 }
 
 impl<'b> ResponseDirectives<'b> {
+    /// The directives that a response with these fields has for a cache before its origin: those of
+    /// CDN-Cache-Control if that is a dictionary and not empty, else those of Cache-Control.
+    pub fn of(fields: &Fields<'_, 'b>) -> ResponseDirectives<'b> {
+        ResponseDirectives::targeted(fields.all("cdn-cache-control"))
+            .unwrap_or_else(|| ResponseDirectives::parse(fields.all("cache-control")))
+    }
+
+    /// The directives in the values of all lines of a targeted field (RFC 9213 §2.1): a dictionary
+    /// whose keys are in lower case, of members with one key the last. `None` if it is empty or
+    /// cannot be parsed: then it does not count.
+    pub fn targeted(values: impl Iterator<Item = &'b [u8]>) -> Option<ResponseDirectives<'b>> {
+        let mut found = ResponseDirectives {
+            is_targeted: true,
+            ..ResponseDirectives::default()
+        };
+        let mut is_empty = true;
+        for value in values {
+            for (name, item) in parse_dictionary(value)? {
+                is_empty = false;
+                // What restricts does so with a value of a wrong type, too; what allows does not.
+                let is_set = item.value != BareItem::Boolean(false);
+                let is_true = item.value == BareItem::Boolean(true);
+                match name {
+                    "no-store" => found.no_store = is_set,
+                    "no-cache" => found.no_cache = Scope::of_item(&item.value),
+                    "private" => found.private = Scope::of_item(&item.value),
+                    "public" => found.public = is_true,
+                    "must-revalidate" => found.must_revalidate = is_set,
+                    "proxy-revalidate" => found.proxy_revalidate = is_set,
+                    "must-understand" => found.must_understand = is_true,
+                    "no-transform" => found.no_transform = is_set,
+                    "immutable" => found.immutable = is_true,
+                    "max-age" => found.max_age = Delta::of_item(&item.value),
+                    "s-maxage" => found.s_maxage = Delta::of_item(&item.value),
+                    "stale-while-revalidate" => {
+                        found.stale_while_revalidate = Delta::of_item(&item.value);
+                    }
+                    "stale-if-error" => found.stale_if_error = Delta::of_item(&item.value),
+                    _ => {}
+                }
+            }
+        }
+        (!is_empty).then_some(found)
+    }
+
     /// The directives in the values of all Cache-Control lines.
     pub fn parse(values: impl Iterator<Item = &'b [u8]>) -> ResponseDirectives<'b> {
         let mut found = ResponseDirectives::default();

@@ -7,45 +7,110 @@ use netproto::http::cache_status::Forwarded;
 
 use super::storing::Validity;
 
+/// How long a response may be sent stale because its origin gives no answer at all, if nothing in it
+/// says otherwise (RFC 9111 §4.2.4 leaves that to the cache).
+const STALE_IF_UNREACHABLE: Duration = Duration::from_hours(24);
+
 /// What becomes of a request for which a response is stored.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Reuse {
     /// It is answered with what is stored.
-    Answer {
-        /// What the Age field says, in whole seconds.
-        age: u64,
-        /// For how many whole seconds it is still fresh; `Err` with how many it has been stale.
-        ttl: Result<u64, u64>,
-    },
+    Answer(Aged),
+    /// So it is, stale, while the origin is asked for all that come later (RFC 5861 §3).
+    AnswerWhileRevalidating(Aged),
     /// The origin is asked, for this reason.
     Forward(Forwarded),
 }
 
+/// What an answer from the store says of its age.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Aged {
+    /// What the Age field says, in whole seconds.
+    pub age: u64,
+    /// For how many whole seconds it is still fresh; `Err` with how many it has been stale.
+    pub ttl: Result<u64, u64>,
+}
+
+impl Aged {
+    /// That of a response with this validity.
+    pub fn at(validity: &Validity, now: Instant) -> Aged {
+        let (age, remaining) = (
+            validity.freshness.age(now),
+            validity.freshness.remaining(now),
+        );
+        Aged {
+            age: age.as_secs(),
+            ttl: remaining
+                .map(|left| left.as_secs())
+                .map_err(|staleness| staleness.as_secs()),
+        }
+    }
+}
+
+/// Why the origin's word cannot be had.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Trouble {
+    /// It gives no answer: RFC 9111 §4.2.4 calls the cache disconnected.
+    Unreachable,
+    /// It answers 500, 502, 503 or 504, or what is no HTTP (RFC 5861 §4).
+    Error,
+}
+
 /// Whether a response with this validity answers a request with these directives at `now`.
 pub fn decide(validity: &Validity, asked: &RequestDirectives, now: Instant) -> Reuse {
-    let age = validity.freshness.age(now);
-    if asked.no_cache || !is_young_enough(asked.max_age, age) {
+    let remaining = validity.freshness.remaining(now);
+    if wants_origin(validity, asked, now) {
         return Reuse::Forward(Forwarded::Request);
     }
     if validity.no_cache {
         return Reuse::Forward(Forwarded::Stale);
     }
-    let remaining = validity.freshness.remaining(now);
+    let aged = Aged::at(validity, now);
     match remaining {
-        Ok(left) if !stays_fresh(asked.min_fresh, left) => {
-            return Reuse::Forward(Forwarded::Request);
+        Ok(left) if stays_fresh(asked.min_fresh, left) => Reuse::Answer(aged),
+        Ok(_) => Reuse::Forward(Forwarded::Request),
+        Err(_) if validity.must_revalidate || asked.min_fresh.is_present() => {
+            Reuse::Forward(Forwarded::Stale)
         }
-        Err(staleness) if validity.must_revalidate || !is_taken_stale(asked, staleness) => {
-            return Reuse::Forward(Forwarded::Stale);
+        Err(staleness) if is_taken_stale(asked, staleness) => Reuse::Answer(aged),
+        Err(staleness) if staleness < validity.stale_while_revalidate => {
+            Reuse::AnswerWhileRevalidating(aged)
         }
-        Ok(_) | Err(_) => {}
+        Err(_) => Reuse::Forward(Forwarded::Stale),
     }
-    Reuse::Answer {
-        age: age.as_secs(),
-        ttl: remaining
-            .map(|left| left.as_secs())
-            .map_err(|staleness| staleness.as_secs()),
+}
+
+/// Whether a response that the origin was to confirm answers the request all the same, as the origin
+/// is in `trouble`.
+pub fn instead(
+    validity: &Validity,
+    asked: &RequestDirectives,
+    now: Instant,
+    trouble: Trouble,
+) -> Option<Aged> {
+    let is_barred =
+        validity.no_cache || wants_origin(validity, asked, now) || asked.min_fresh.is_present();
+    if is_barred {
+        return None;
     }
+    let staleness = validity.freshness.remaining(now).err().unwrap_or_default();
+    if !staleness.is_zero() && validity.must_revalidate {
+        return None;
+    }
+    let told = Duration::from_secs(asked.stale_if_error.seconds().unwrap_or(0));
+    let bound = match trouble {
+        Trouble::Error => validity.stale_if_error.max(told),
+        Trouble::Unreachable => STALE_IF_UNREACHABLE.max(validity.stale_if_error).max(told),
+    };
+    (staleness < bound).then(|| Aged::at(validity, now))
+}
+
+/// Whether the request insists on the origin's word, however fresh a response is.
+fn wants_origin(validity: &Validity, asked: &RequestDirectives, now: Instant) -> bool {
+    let is_settled = validity.immutable && validity.freshness.remaining(now).is_ok();
+    // RFC 8246 §2: what does not change while it is fresh is not asked for by a mere reload.
+    let is_too_old = !is_settled && !is_young_enough(asked.max_age, validity.freshness.age(now));
+    asked.no_cache || is_too_old
 }
 
 /// Request max-age (RFC 9111 §5.2.1.1). 0 asks for the origin's word, however young a response is.
@@ -66,12 +131,11 @@ fn stays_fresh(min_fresh: Delta, left: Duration) -> bool {
     }
 }
 
-/// max-stale (RFC 9111 §5.2.1.2), unless min-fresh wants the opposite.
+/// max-stale (RFC 9111 §5.2.1.2).
 fn is_taken_stale(asked: &RequestDirectives, staleness: Duration) -> bool {
-    let is_taken = match asked.max_stale {
+    match asked.max_stale {
         MaxStale::Fresh => false,
         MaxStale::By(seconds) => staleness <= Duration::from_secs(seconds),
         MaxStale::Any => true,
-    };
-    is_taken && !asked.min_fresh.is_present()
+    }
 }

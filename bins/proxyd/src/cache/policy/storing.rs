@@ -1,16 +1,16 @@
 //! Whether a response may be stored by a shared cache (RFC 9111 §3).
 
-use netproto::http::cache_control::{ResponseDirectives, Scope};
+use std::time::Duration;
+
+use netproto::http::cache_control::{Delta, ResponseDirectives, Scope};
 use netproto::http::fields::Fields;
 use netproto::http::method::Method;
 use netproto::http::status::StatusCode;
 
 use super::demands::Demands;
-use super::freshness::{Freshness, Journey};
+use super::freshness::{Freshness, Ground, Journey, is_heuristically_cacheable};
 use super::selecting;
 
-/// Statuses that may be stored without explicit freshness (RFC 9110 §15.1), but for 206.
-const STORED_BY_DEFAULT: [u16; 10] = [200, 203, 204, 300, 301, 308, 404, 405, 410, 501];
 /// Answers to the range or the condition of one request, which are not in the key: 206, 304, 412,
 /// 416.
 const OF_ONE_REQUEST: [u16; 4] = [206, 304, 412, 416];
@@ -30,6 +30,30 @@ pub struct Validity {
     pub no_cache: bool,
     /// Once stale, not used without asking the origin, whatever a request says.
     pub must_revalidate: bool,
+    /// Does not change while it is fresh (RFC 8246).
+    pub immutable: bool,
+    /// How long it may be sent stale while it is asked for anew (RFC 5861 §3).
+    pub stale_while_revalidate: Duration,
+    /// How long it may be sent stale when the origin fails (RFC 5861 §4).
+    pub stale_if_error: Duration,
+}
+
+impl Validity {
+    /// That of a response with this freshness and these directives.
+    pub fn of(freshness: Freshness, directives: &ResponseDirectives<'_>) -> Validity {
+        let seconds = |delta: Delta| Duration::from_secs(delta.seconds().unwrap_or(0));
+        Validity {
+            freshness,
+            no_cache: directives.no_cache == Scope::Whole,
+            // RFC 9111 §5.2.2.10: s-maxage says proxy-revalidate too.
+            must_revalidate: directives.must_revalidate
+                || directives.proxy_revalidate
+                || directives.s_maxage.is_present(),
+            immutable: directives.immutable,
+            stale_while_revalidate: seconds(directives.stale_while_revalidate),
+            stale_if_error: seconds(directives.stale_if_error),
+        }
+    }
 }
 
 /// Why a response is not stored. Told in Cache-Status.
@@ -106,7 +130,7 @@ pub fn judge(
     if status.is_informational() || OF_ONE_REQUEST.contains(&status.as_u16()) {
         return Err(Refusal::Status);
     }
-    let directives = ResponseDirectives::parse(fields.all("cache-control"));
+    let directives = ResponseDirectives::of(fields);
     if directives.must_understand && !UNDERSTOOD.contains(&status.as_u16()) {
         return Err(Refusal::NotUnderstood);
     }
@@ -123,32 +147,41 @@ pub fn judge(
     if selecting::is_unpredictable(fields) {
         return Err(Refusal::Vary);
     }
-    let freshness = Freshness::of(fields, &directives, journey);
+    let freshness = Freshness::of(status, fields, &directives, journey);
     // A cookie is one client's own. Who gives a response with one a lifetime has said that it is
     // for all; a validator says nothing of the kind.
-    let may_be_validated = is_stored_by_default(status, &directives)
-        && has_validator(fields)
-        && fields.first("set-cookie").is_none();
+    let is_by_default = directives.public || is_heuristically_cacheable(status);
+    let may_be_validated =
+        is_by_default && has_validator(fields) && fields.first("set-cookie").is_none();
     if !freshness.began_fresh() && !may_be_validated {
         return Err(Refusal::NoFreshness);
     }
-    Ok(Validity {
-        freshness,
-        no_cache: directives.no_cache == Scope::Whole,
-        // RFC 9111 §5.2.2.10: s-maxage says proxy-revalidate too.
-        must_revalidate: directives.must_revalidate
-            || directives.proxy_revalidate
-            || directives.s_maxage.is_present(),
-    })
+    Ok(Validity::of(freshness, &directives))
+}
+
+/// The same for the answer to a POST that says, by a Content-Location that names its target, that it
+/// is what a GET would be answered: it needs explicit freshness (RFC 9110 §9.3.3).
+pub fn judge_post(
+    demands: &Demands,
+    status: StatusCode,
+    fields: &Fields<'_, '_>,
+    journey: &Journey,
+) -> Result<Validity, Refusal> {
+    let demands = Demands {
+        is_get: true,
+        ..*demands
+    };
+    let validity = judge(&demands, status, fields, journey)?;
+    let freshness = &validity.freshness;
+    if freshness.ground() != Ground::Explicit || !freshness.began_fresh() {
+        return Err(Refusal::NoFreshness);
+    }
+    Ok(validity)
 }
 
 /// RFC 9111 §3.5.
 fn allows_authorized(directives: &ResponseDirectives<'_>) -> bool {
     directives.public || directives.must_revalidate || directives.s_maxage.is_present()
-}
-
-fn is_stored_by_default(status: StatusCode, directives: &ResponseDirectives<'_>) -> bool {
-    directives.public || STORED_BY_DEFAULT.contains(&status.as_u16())
 }
 
 fn has_validator(fields: &Fields<'_, '_>) -> bool {

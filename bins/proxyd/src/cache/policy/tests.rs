@@ -10,7 +10,7 @@ use netproto::http::method::Method;
 
 use super::demands::Demands;
 use super::freshness::Journey;
-use super::reuse::{self, Reuse};
+use super::reuse::{self, Aged, Reuse, Trouble};
 use super::selecting::Selecting;
 use super::storing::{self, Refusal, Validity};
 
@@ -124,14 +124,61 @@ fn a_request_gets_what_is_stored_only_as_it_wants_it() {
         let now = journey.response_time + seconds(resident);
         let asked = with_request(request, Demands::of).directives;
         let found = match reuse::decide(&validity, &asked, now) {
-            Reuse::Answer { age, ttl: Ok(left) } => format!("answer {age} fresh {left}"),
-            Reuse::Answer {
-                age,
-                ttl: Err(over),
-            } => format!("answer {age} stale {over}"),
+            Reuse::Answer(aged) => format!("answer {}", told(aged)),
+            Reuse::AnswerWhileRevalidating(aged) => format!("revalidate {}", told(aged)),
             Reuse::Forward(why) => format!("forward {}", why.as_str()),
         };
         assert_eq!(found, decision, "{line}");
+    }
+}
+
+fn told(aged: Aged) -> String {
+    match aged.ttl {
+        Ok(left) => format!("{} fresh {left}", aged.age),
+        Err(over) => format!("{} stale {over}", aged.age),
+    }
+}
+
+#[test]
+fn a_response_is_sent_instead_of_the_origins_only_where_nothing_forbids_it() {
+    for (line, [request, fields, resident, trouble, expected]) in
+        vectors(include_str!("vectors/instead.txt"))
+    {
+        let journey = journey(0);
+        let validity = judged("GET", &format!("200 | {fields}"), &journey).unwrap();
+        let now = journey.response_time + seconds(resident);
+        let asked = with_request(request, Demands::of).directives;
+        let trouble = match trouble {
+            "unreachable" => Trouble::Unreachable,
+            "error" => Trouble::Error,
+            other => panic!("{other}"),
+        };
+        let found = reuse::instead(&validity, &asked, now, trouble)
+            .map_or("no".to_owned(), |aged| format!("answer {}", told(aged)));
+        assert_eq!(found, expected, "{line}");
+    }
+}
+
+#[test]
+fn an_answer_to_post_is_stored_for_get_only_with_explicit_freshness() {
+    let post = "POST | content-length: 1";
+    for (fields, verdict) in [
+        ("cache-control: max-age=60", "stored"),
+        ("expires: Sun, 06 Nov 1994 08:50:37 GMT", "stored"),
+        ("cache-control: max-age=0 | etag: \"a\"", "no-freshness"),
+        (
+            "last-modified: Sun, 06 Nov 1994 08:00:00 GMT",
+            "no-freshness",
+        ),
+        ("etag: \"a\"", "no-freshness"),
+        ("cache-control: max-age=60, no-store", "no-store"),
+    ] {
+        let demands = with_request(post, Demands::of);
+        let found = with_response(&format!("200 | {fields}"), |head| {
+            storing::judge_post(&demands, head.status, &head.fields, &journey(0))
+        });
+        let found = found.map_or_else(Refusal::name, |_| "stored");
+        assert_eq!(found, verdict, "{fields}");
     }
 }
 

@@ -1,0 +1,52 @@
+//! What is stored, as a person reads it: which response, since when, why and for how long.
+
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::policy::reuse::Aged;
+use super::store::{Resource, Store};
+use super::variant::Variant;
+
+/// One stored response.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Listed {
+    /// The URL, as the key spells it.
+    pub url: String,
+    /// The request fields that it was selected by, and their values: `None` for one that was not sent.
+    pub selected_by: Vec<(String, Option<String>)>,
+    /// Its status code.
+    pub status: u16,
+    /// When it came or was confirmed last, in seconds since 1970.
+    pub stored_unix: u64,
+    /// How old it is, and for how long it is still fresh.
+    pub aged: Aged,
+    /// The bytes of its body.
+    pub body_bytes: u64,
+    /// All that it takes but its share of the entry's overhead.
+    pub bytes: u64,
+    /// Why it is stored: `explicit` (its lifetime is told), `heuristic` (it is supposed) or
+    /// `validator` (it has none, and can be confirmed).
+    pub why: &'static str,
+}
+
+/// What `store` holds at `now`, in no order.
+pub fn of(store: &Store, now: Instant) -> impl Iterator<Item = Listed> {
+    store
+        .iter()
+        .flat_map(move |(key, resource)| listed(&key, &resource, now))
+}
+
+fn listed(key: &[u8], resource: &Arc<Resource>, now: Instant) -> Vec<Listed> {
+    let url = String::from_utf8_lossy(key);
+    let of = |variant: &Arc<Variant>| Listed {
+        url: url.clone().into_owned(),
+        selected_by: variant.selecting.shown(),
+        status: variant.head.status().as_u16(),
+        stored_unix: variant.validity.freshness.since_unix(),
+        aged: Aged::at(&variant.validity, now),
+        body_bytes: variant.body.len() as u64,
+        bytes: variant.bytes(),
+        why: variant.validity.freshness.ground().name(),
+    };
+    resource.variants().iter().map(of).collect()
+}
