@@ -1,6 +1,8 @@
 //! Asking the origin whether a stored response still stands, and what its 304 changes (RFC 9111
 //! §4.3).
 
+use std::sync::Arc;
+
 use netio::http::response::Head;
 use netproto::http::Status;
 use netproto::http::cache_control::ResponseDirectives;
@@ -19,12 +21,14 @@ use crate::fields::{Condition, passed_on};
 
 /// Fields of a stored response that a 304 does not change. Most describe the body that is stored
 /// (RFC 9111 §3.2). Content-Length is never among those that are passed on.
-const KEPT: [&str; 5] = [
+const KEPT: [&str; 7] = [
     // Of the 304 it is for the client that asked, and for nobody later.
     "set-cookie",
     "content-encoding",
     "content-type",
     "content-range",
+    "content-md5",
+    "content-digest",
     // Added to what is stored already.
     "via",
 ];
@@ -33,7 +37,7 @@ const KEPT: [&str; 5] = [
 #[derive(Debug)]
 pub enum Validation {
     /// This is it now; whether it may be stored so.
-    Stands(Variant, Result<(), Refusal>),
+    Stands(Arc<Variant>, Result<(), Refusal>),
     /// The origin speaks of another response than the one that is stored.
     OfAnother,
 }
@@ -95,7 +99,7 @@ pub fn freshen(
                 validity,
                 selecting: variant.selecting.clone(),
             };
-            Validation::Stands(updated, verdict.map(drop))
+            Validation::Stands(Arc::new(updated), verdict.map(drop))
         }
         Err(_) => Validation::OfAnother,
     }

@@ -69,7 +69,7 @@ impl Proxy {
             }
             match revalidation::freshen(&variant, &head, &errand.demands, &journey) {
                 Validation::Stands(variant, verdict) => {
-                    let response = self.revalidated(errand, variant, verdict);
+                    let response = self.revalidated(errand, &variant, verdict);
                     return with_cookies(response, &head)
                         .unwrap_or_else(|error| answer::internal(&error));
                 }

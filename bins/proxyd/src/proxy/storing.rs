@@ -70,13 +70,12 @@ impl Proxy {
     pub(super) fn revalidated(
         &self,
         errand: &Errand<'_>,
-        variant: Variant,
+        variant: &Arc<Variant>,
         verdict: Result<(), Refusal>,
     ) -> Response {
-        let variant = Arc::new(variant);
         let verdict = verdict.and_then(|()| {
             let (key, asked) = errand.key.as_ref().ok_or(Refusal::Method)?;
-            let is_stored = self.store.put(key.as_bytes(), Arc::clone(&variant), *asked);
+            let is_stored = self.store.put(key.as_bytes(), Arc::clone(variant), *asked);
             is_stored.then_some(()).ok_or(Refusal::Invalidated)
         });
         let status = answer::cache_status(CacheStatus {
@@ -88,7 +87,7 @@ impl Proxy {
         });
         self.counters.count(Outcome::Revalidated);
         let age = variant.validity.freshness.age(Instant::now()).as_secs();
-        answer::from_store(errand.request, &errand.demands, &variant, age, &status)
+        answer::from_store(errand.request, &errand.demands, variant, age, &status)
             .labelled(Outcome::Revalidated.label())
     }
 }

@@ -71,6 +71,7 @@ impl Selecting {
     }
 
     /// What another request says of the same fields.
+    #[must_use]
     pub fn of_another(&self, request: &Fields<'_, '_>) -> Selecting {
         let names = self.fields.iter().map(|field| field.name.clone());
         Selecting {
@@ -190,7 +191,7 @@ fn normalised(request: &Fields<'_, '_>, name: &str) -> Option<Value> {
     let mut weighed: SmallVec<[Value; 8]> = members.map(spelled).collect();
     weighed.sort_unstable();
     weighed.dedup();
-    Some(joined(weighed.iter().map(|member| member.as_slice())))
+    Some(joined(weighed.iter().map(SmallVec::as_slice)))
 }
 
 fn joined<'m>(members: impl Iterator<Item = &'m [u8]>) -> Value {
