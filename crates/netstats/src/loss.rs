@@ -41,6 +41,22 @@ pub fn wilson(events: u64, trials: u64) -> Option<Interval> {
     })
 }
 
+/// How many packets, none of them lost, it takes for the upper end of the [`wilson`] interval to
+/// come down to `share`: `z²(1 − share)/share`. `None` for a share outside of 0…1.
+pub fn lossless_packets_for(share: f64) -> Option<u64> {
+    let possible = share > 0.0 && share < 1.0;
+    possible.then(|| (Z * Z * (1.0 - share) / share).ceil() as u64)
+}
+
+/// How many packets it takes to know a loss of `share` to within `± relative · share` at 95 %, by
+/// the normal approximation: `z²(1 − share)/(share · relative²)`. `None` for a share or a relative
+/// precision outside of 0…1.
+pub fn packets_to_settle(share: f64, relative: f64) -> Option<u64> {
+    let possible = |value: f64| value > 0.0 && value < 1.0;
+    (possible(share) && possible(relative))
+        .then(|| (Z * Z * (1.0 - share) / (share * relative * relative)).ceil() as u64)
+}
+
 /// Runs of consecutive losses: the loss periods of RFC 3357 §4.4.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub struct LossRuns {
@@ -105,6 +121,19 @@ mod tests {
         }
         assert_eq!(wilson(0, 0), None);
         assert_eq!(wilson(2, 1), None);
+    }
+
+    #[test]
+    fn the_packets_that_would_settle_a_loss_are_those_worked_by_hand() {
+        // z² = 3.841459. Below 1 %: 3.841459·0.99/0.01 = 380.3; 2 % to within a quarter of it:
+        // 3.841459·0.98/(0.02·0.0625) = 3011.7.
+        assert_eq!(lossless_packets_for(0.01), Some(381));
+        let at = |packets| wilson(0, packets).unwrap().high;
+        assert!(at(381) <= 0.01 && at(380) > 0.01);
+        assert_eq!(packets_to_settle(0.02, 0.25), Some(3012));
+        assert_eq!(lossless_packets_for(0.0), None);
+        assert_eq!(packets_to_settle(0.0, 0.25), None);
+        assert_eq!(packets_to_settle(1.0, 0.25), None);
     }
 
     #[test]
