@@ -12,6 +12,7 @@ pub mod icmp;
 pub mod listen;
 pub mod rate;
 pub mod shutdown;
+pub mod stamp;
 pub mod telemetry;
 pub mod udp;
 pub mod usage;

@@ -4,12 +4,13 @@ use std::mem::size_of;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
+use crate::stamp::software_stamp;
+
 /// Room for a timestamp, a TTL and an extended error with its offender's address, thrice over.
 pub(super) const CONTROL_LEN: usize = 512;
 
 const HEADER_LEN: usize = size_of::<libc::cmsghdr>();
 const ALIGNMENT: usize = size_of::<usize>();
-const LONG: usize = size_of::<libc::c_long>();
 
 /// What the control messages of one packet said.
 #[derive(Debug, Default, PartialEq, Eq)]
@@ -41,7 +42,7 @@ impl Control {
         let mut control = Control::default();
         while let Some((level, kind, data, rest)) = next(buffer) {
             match (level, kind) {
-                (libc::SOL_SOCKET, libc::SCM_TIMESTAMPING) => control.stamp = timestamp(data),
+                (libc::SOL_SOCKET, libc::SCM_TIMESTAMPING) => control.stamp = software_stamp(data),
                 (libc::SOL_IP, libc::IP_TTL) | (libc::SOL_IPV6, libc::IPV6_HOPLIMIT) => {
                     control.ttl = word(data, 0).and_then(|ttl| u8::try_from(ttl).ok());
                 }
@@ -75,16 +76,6 @@ fn next(buffer: &[u8]) -> Option<(libc::c_int, libc::c_int, &[u8], &[u8])> {
 fn word(bytes: &[u8], at: usize) -> Option<u32> {
     let bytes = bytes.get(at..)?.first_chunk()?;
     Some(u32::from_ne_bytes(*bytes))
-}
-
-/// The first of the three `struct timespec`: the software timestamp; zero means none.
-fn timestamp(data: &[u8]) -> Option<Duration> {
-    let (seconds, rest) = data.split_first_chunk::<LONG>()?;
-    let nanoseconds = rest.first_chunk::<LONG>()?;
-    let seconds = u64::try_from(libc::c_long::from_ne_bytes(*seconds)).ok()?;
-    let nanoseconds = u32::try_from(libc::c_long::from_ne_bytes(*nanoseconds)).ok()?;
-    let stamp = Duration::new(seconds, nanoseconds);
-    (!stamp.is_zero()).then_some(stamp)
 }
 
 fn extended_error(data: &[u8]) -> Option<ExtendedError> {

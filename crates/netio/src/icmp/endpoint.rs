@@ -10,10 +10,10 @@ use std::time::Instant;
 use netproto::icmp::{Reason, Version};
 use socket2::{MaybeUninitSlice, MsgHdr, MsgHdrMut, SockAddr, Socket};
 
-use super::clock::{KernelClock, Reading, Stamp, StampSource};
 use super::control::{CONTROL_LEN, Control, ExtendedError};
 use super::open::SocketKind;
 use super::options;
+use crate::stamp::{KernelClock, Reading, Stamp, StampSource};
 
 /// The largest IP datagram; no read is larger.
 pub const LARGEST_DATAGRAM: usize = 65_535;

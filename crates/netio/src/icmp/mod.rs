@@ -1,11 +1,10 @@
 //! ICMP sockets, and all that ping and traceroute need of the kernel besides.
 //!
 //! Read in this order: [`open`] (which kind of socket the kernel grants), [`Endpoint`] (send,
-//! receive, the error queue), [`clock`] (the kernel's timestamps on the monotonic clock),
+//! receive, the error queue), [`crate::stamp`] (the kernel's timestamps on the monotonic clock),
 //! [`privileges`] (given up once the sockets are open), [`wait`] (sleep until a socket, a signal or a deadline), [`names`] (addresses to names and
 //! back, beside the probing).
 
-pub mod clock;
 mod control;
 mod endpoint;
 pub mod names;
@@ -14,7 +13,7 @@ mod options;
 pub mod privileges;
 pub mod wait;
 
-pub use clock::{Stamp, StampSource};
+pub use crate::stamp::{Stamp, StampSource};
 pub use endpoint::{Endpoint, LARGEST_DATAGRAM, Notice, Received, Sent};
 pub use open::{Binding, OpenError, SocketKind};
 pub use options::{PathMtu, Tuning};

@@ -3,8 +3,10 @@
 //!
 //! Read in this order: [`Socket`] (bound or connected, never blocking), [`Train`] (one or more
 //! datagrams of one peer, end to end in one buffer), [`ReceiveBatch`] and [`SendBatch`] (the
-//! buffers, all made once), [`SocketSet`] (which of many sockets has something?), then [`admission`], the door of everything that answers datagrams, and
-//! its two rules: [`source`] (may this source be answered?) and [`rate`] (how often?).
+//! buffers, all made once), [`SocketSet`] (which of many sockets has something?), then [`admission`], the door of
+//! everything that answers datagrams, and its two rules: [`source`] (may this source be answered?)
+//! and [`rate`] (how often?). [`timed`] is the socket of a program that measures: one datagram at a
+//! time, each with the kernel's own time of its arrival.
 
 #![expect(
     unsafe_code,
@@ -20,6 +22,7 @@ mod send;
 mod set;
 mod socket;
 pub mod source;
+pub mod timed;
 mod train;
 
 pub use receive::ReceiveBatch;

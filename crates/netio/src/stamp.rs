@@ -4,6 +4,7 @@
 //! age at the moment it is read, so that a step of the wall clock between two packets changes no
 //! duration; a stamp that a step may have come between is not used at all.
 
+use std::ffi::c_long;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 /// How far the two clocks may drift apart between two readings, besides a thousandth of the time
@@ -29,16 +30,28 @@ pub enum StampSource {
     Program,
 }
 
+/// The software timestamp in the data of a `SCM_TIMESTAMPING` message, since the Unix epoch: the
+/// first of its three `struct timespec`. `None` where the kernel took none, which it writes as 0.
+pub(crate) fn software_stamp(data: &[u8]) -> Option<Duration> {
+    const LONG: usize = size_of::<c_long>();
+    let (seconds, rest) = data.split_first_chunk::<LONG>()?;
+    let nanoseconds = rest.first_chunk::<LONG>()?;
+    let seconds = u64::try_from(c_long::from_ne_bytes(*seconds)).ok()?;
+    let nanoseconds = u32::try_from(c_long::from_ne_bytes(*nanoseconds)).ok()?;
+    let stamp = Duration::new(seconds, nanoseconds);
+    (!stamp.is_zero()).then_some(stamp)
+}
+
 /// Both clocks at one moment.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Reading {
+pub(crate) struct Reading {
     monotonic: Instant,
     /// Since the Unix epoch.
     wall: Duration,
 }
 
 impl Reading {
-    pub(super) fn now() -> Reading {
+    pub(crate) fn now() -> Reading {
         Reading {
             monotonic: Instant::now(),
             wall: SystemTime::now()
@@ -50,7 +63,7 @@ impl Reading {
 
 /// Places kernel timestamps on the monotonic clock.
 #[derive(Debug, Default)]
-pub(super) struct KernelClock {
+pub(crate) struct KernelClock {
     last: Option<Reading>,
     /// Stamps from before this moment were taken before the wall clock was stepped.
     stepped: Option<Instant>,
@@ -59,7 +72,7 @@ pub(super) struct KernelClock {
 impl KernelClock {
     /// The moment of a stamp that was read at `now`; `now` itself where the kernel gave none or
     /// its stamp cannot be trusted.
-    pub(super) fn place(&mut self, stamp: Option<Duration>, now: Reading) -> Stamp {
+    pub(crate) fn place(&mut self, stamp: Option<Duration>, now: Reading) -> Stamp {
         self.watch(now);
         let placed = stamp
             .and_then(|stamp| now.wall.checked_sub(stamp))
