@@ -7,11 +7,11 @@ use std::sync::{Mutex, PoisonError};
 use crate::assertion::{Checked, verdict};
 use crate::config::{Action, Output};
 use crate::interrupt::Interrupt;
+use crate::report::events::{self, End, Event, Interval, Ordered, Outcome, Start};
 use crate::report::row::Row;
-use crate::report::{csv_file, json, screen};
+use crate::report::{csv_file, screen};
 use crate::target::{Service, Target, Unreachable};
-use crate::udp::figures::Figures;
-use crate::udp::{Pace, Progress, Run, Test};
+use crate::udp::{Measurement, Pace, Progress, Run, Test};
 use crate::{clients, http, udp};
 
 /// What a finished test says to a script.
@@ -72,19 +72,24 @@ impl Bench<'_> {
 
     fn http(&mut self, action: &Action, plan: &http::Plan) -> Result<Verdict, Failure> {
         let endpoint = self.target.endpoint(Service::Tcp);
-        let at = jiff::Timestamp::now();
+        let (at, run) = (jiff::Timestamp::now(), Run::new());
+        if self.output.json {
+            let start = Start::new("http", at, run, endpoint.to_string());
+            events::write(self.out, &Event::Start(start))?;
+        }
         // Ctrl-C ends the program here: half a request has nothing to report.
         let exchange = http::fetch(&endpoint, plan, self.interrupt)?;
-        let mut row = Row::new(at, Run::new(), 1, &endpoint.to_string());
+        let mut row = Row::new(at, run, 1, &endpoint.to_string());
         row.add_http(&exchange);
         let checked = self.hold(&mut [&mut row]);
         if self.output.json {
-            self.json(&json::Single {
-                kind: "http",
-                row: &row,
+            let outcome = Outcome {
+                figures: &row,
+                limits: &[],
                 notes: &[],
-                assertions: &checked,
-            })?;
+                errors: Vec::new(),
+            };
+            self.end("http", run, vec![outcome], None, &checked)?;
         } else {
             screen::http(self.out, &endpoint, &plan.path, &exchange)?;
             screen::preview(self.out, &exchange)?;
@@ -96,16 +101,25 @@ impl Bench<'_> {
 
     fn udp(&mut self, action: &Action, plan: &udp::Plan) -> Result<Verdict, Failure> {
         let endpoint = self.target.endpoint(Service::Udp);
-        let run = Run::new();
-        let at = jiff::Timestamp::now();
-        if !self.output.json {
+        let (at, run) = (jiff::Timestamp::now(), Run::new());
+        if self.output.json {
+            let mut start = Start::new("udp", at, run, endpoint.to_string());
+            start.udp = Some(Ordered::of(plan));
+            events::write(self.out, &Event::Start(start))?;
+        } else {
             screen::udp_heading(self.out, &endpoint, plan, run)?;
-            self.out.flush()?;
         }
-        let err = &mut *self.err;
+        self.out.flush()?;
+        let (out, err) = (&mut *self.out, &mut *self.err);
+        let json = self.output.json;
         let mut tell = |progress: Progress| {
             // That progress cannot be told is no reason to end a test.
-            let _ = screen::progress(err, progress);
+            let _ = if json {
+                let interval = Interval::of(&progress);
+                events::write(out, &Event::Interval(interval)).and_then(|()| out.flush())
+            } else {
+                screen::progress(err, progress)
+            };
         };
         let record = {
             let _during = self.interrupt.during_test();
@@ -118,19 +132,21 @@ impl Bench<'_> {
             };
             test.measure(&mut tell)?
         };
-        let figures = Figures::of(&record);
+        let measured = Measurement::of(record);
         let mut row = Row::new(at, run, 1, &endpoint.to_string());
-        row.add_udp(plan, &figures);
+        row.add_udp(&measured);
         let checked = self.hold(&mut [&mut row]);
         if self.output.json {
-            self.json(&json::Single {
-                kind: "udp",
-                row: &row,
-                notes: &figures.notes,
-                assertions: &checked,
-            })?;
+            self.samples(1, &measured)?;
+            let outcome = Outcome {
+                figures: &row,
+                limits: &measured.limits,
+                notes: &measured.notes,
+                errors: Vec::new(),
+            };
+            self.end("udp", run, vec![outcome], None, &checked)?;
         } else {
-            screen::udp(self.out, plan, &figures)?;
+            screen::udp(self.out, &measured)?;
             screen::assertions(self.out, &checked)?;
         }
         self.save(action, &[row])?;
@@ -138,22 +154,17 @@ impl Bench<'_> {
     }
 
     fn clients(&mut self, action: &Action, plan: &clients::Plan) -> Result<Verdict, Failure> {
-        let run = Run::new();
-        let at = jiff::Timestamp::now();
+        let (at, run) = (jiff::Timestamp::now(), Run::new());
         let tcp = self.target.endpoint(Service::Tcp);
         let udp = self.target.endpoint(Service::Udp);
-        if !self.output.json {
-            writeln!(
-                self.out,
-                "{} clients at once: each GET http://{}{} and {} packets of {} bytes to {udp}",
-                plan.count(),
-                tcp.authority(),
-                plan.http.path,
-                plan.udp.packets(),
-                plan.udp.payload(),
-            )?;
-            self.out.flush()?;
+        if self.output.json {
+            let mut start = Start::new("clients", at, run, format!("{tcp}, {udp}"));
+            start.udp = Some(Ordered::of(&plan.udp));
+            events::write(self.out, &Event::Start(start))?;
+        } else {
+            screen::clients_heading(self.out, &tcp, &udp, plan)?;
         }
+        self.out.flush()?;
         let err = Mutex::new(&mut *self.err);
         let mut tell = |progress: Progress| {
             let mut err = err.lock().unwrap_or_else(PoisonError::into_inner);
@@ -168,13 +179,12 @@ impl Bench<'_> {
             count: plan.count(),
             source,
         })?;
-
         let mut rows: Vec<Row> = clients
             .iter()
             .map(|client| {
                 let mut row = Row::new(at, run, client.number, &udp.to_string());
-                if let Ok(figures) = &client.udp {
-                    row.add_udp(&plan.udp, figures);
+                if let Ok(measured) = &client.udp {
+                    row.add_udp(measured);
                 }
                 if let Ok(exchange) = &client.http {
                     row.add_http(exchange);
@@ -184,26 +194,18 @@ impl Bench<'_> {
             .collect();
         let checked = self.hold(&mut rows.iter_mut().collect::<Vec<_>>());
         if self.output.json {
-            let errors: Vec<Vec<String>> = clients
+            for client in &clients {
+                if let Ok(measured) = &client.udp {
+                    self.samples(client.number, measured)?;
+                }
+            }
+            let outcomes = clients
                 .iter()
-                .map(|client| {
-                    let http = client.http.as_ref().err().map(ToString::to_string);
-                    let udp = client.udp.as_ref().err().map(ToString::to_string);
-                    http.into_iter().chain(udp).collect()
-                })
+                .zip(&rows)
+                .map(|(c, row)| c.outcome(row))
                 .collect();
-            let rows: Vec<_> = rows
-                .iter()
-                .zip(&errors)
-                .map(|(row, errors)| json::ClientRow { row, errors })
-                .collect();
-            self.json(&json::Several {
-                kind: "clients",
-                clients: clients.len(),
-                fairness_jain: clients::fairness(&clients),
-                rows: &rows,
-                assertions: &checked,
-            })?;
+            let fairness = clients::fairness(&clients);
+            self.end("clients", run, outcomes, fairness, &checked)?;
         } else {
             screen::clients(self.out, &clients)?;
             screen::assertions(self.out, &checked)?;
@@ -221,6 +223,34 @@ impl Bench<'_> {
         }
         self.save(action, &rows)?;
         Ok(outcome(&checked))
+    }
+
+    /// The event of each probe.
+    fn samples(&mut self, client: u32, measured: &Measurement) -> Result<(), Failure> {
+        for sample in events::samples(client, &measured.record.trace) {
+            events::write(self.out, &Event::Sample(sample))?;
+        }
+        Ok(())
+    }
+
+    /// The last event.
+    fn end(
+        &mut self,
+        command: &str,
+        run: Run,
+        results: Vec<Outcome<'_>>,
+        fairness_jain: Option<f64>,
+        assertions: &[Checked],
+    ) -> Result<(), Failure> {
+        let end = End {
+            command,
+            run_id: format!("{:016x}", run.id),
+            results,
+            fairness_jain,
+            assertions,
+        };
+        events::write(self.out, &Event::End(end))?;
+        Ok(())
     }
 
     /// Holds every row against every assertion, and writes each row's verdict into it. Of several
@@ -249,12 +279,6 @@ impl Bench<'_> {
             }
         }
         shown
-    }
-
-    fn json(&mut self, object: &impl serde::Serialize) -> Result<(), Failure> {
-        serde_json::to_writer(&mut *self.out, object).map_err(io::Error::from)?;
-        writeln!(self.out)?;
-        Ok(())
     }
 
     fn save(&mut self, action: &Action, rows: &[Row]) -> Result<(), Failure> {

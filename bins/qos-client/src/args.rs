@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::assertion::Assertion;
 use crate::config::{Action, Config, CsvFile, Output};
 use crate::target::Target;
+use crate::udp::Pattern;
 use crate::{clients, http, udp};
 
 const ABOUT: &str = "\
@@ -25,7 +26,7 @@ Examples:
   qos-client udp --packets 200 --interval 20ms   200 probes, enough for p99
   qos-client --port 8000 --udp-port 9000 udp     past the proxy, straight to webserverd
   qos-client clients --count 50                  fifty clients at once
-  qos-client udp --json --csv off                one JSON object, no file
+  qos-client udp --json --csv off                JSON events, no file
   qos-client udp --assert 'loss_pct<1,rtt_p95_ms<20'   exit status 1 when it does not hold
 
 Files:
@@ -66,7 +67,7 @@ struct Global {
     /// The target's UDP port, for the probes
     #[arg(long, global = true, default_value_t = 9090, value_parser = port, allow_negative_numbers = true)]
     udp_port: u16,
-    /// Print one JSON object instead of tables
+    /// Print JSON events, one a line, instead of tables
     #[arg(long, global = true)]
     json: bool,
     /// Append a row to this file, or `off` for none [default: qos_result.csv for `udp`, else off]
@@ -116,6 +117,22 @@ struct UdpArgs {
     /// From one probe to the next, such as 100ms or 2s; a bare number is milliseconds
     #[arg(long, default_value = "100ms", value_name = "TIME", value_parser = duration, allow_negative_numbers = true)]
     interval: Duration,
+    /// Probes sent before those that are counted
+    #[arg(long, default_value_t = 0, value_name = "PACKETS", value_parser = number, allow_negative_numbers = true)]
+    warmup: u64,
+    /// When they are sent and how large they are: cbr, burst[:N] (N at once, then silence), poisson
+    /// (random gaps) or vbr (random sizes up to --payload); on average always one an interval
+    #[arg(long, default_value = "cbr")]
+    pattern: Pattern,
+    /// What the chance of poisson and vbr starts from: the same seed, the same run
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+    /// The DSCP of each probe, 0 to 63 (46 is EF), or af41, cs5, ef, ...
+    #[arg(long, default_value = "0", value_parser = dscp, allow_negative_numbers = true)]
+    dscp: u64,
+    /// Ask proxyd and webserverd to stamp the probes, and show where the time is spent
+    #[arg(long)]
+    hops: bool,
     /// How long after sending an unanswered probe is lost
     #[arg(long, default_value = "2s", value_name = "TIME", value_parser = duration, allow_negative_numbers = true)]
     loss_deadline: Duration,
@@ -211,6 +228,16 @@ fn udp_plan(args: &UdpArgs) -> Result<udp::Plan, Refused> {
         .and_then(|plan| plan.with_payload(args.payload))
         .and_then(|plan| plan.with_interval(args.interval))
         .and_then(|plan| plan.with_loss_deadline(args.loss_deadline))
+        .and_then(|plan| plan.with_warmup(args.warmup))
+        .and_then(|plan| plan.with_dscp(args.dscp))
+        .and_then(|plan| {
+            if args.hops {
+                plan.with_stamps()
+            } else {
+                Ok(plan)
+            }
+        })
+        .map(|plan| plan.with_pattern(args.pattern).with_seed(args.seed))
         .map_err(usage)
 }
 
@@ -221,6 +248,29 @@ fn usage(message: impl std::fmt::Display) -> Refused {
 fn number(text: &str) -> Result<u64, String> {
     text.parse()
         .map_err(|_| "it is a whole number from 0 up".to_owned())
+}
+
+/// A number, or the name of a per-hop behaviour: csN (RFC 2474), afXY (RFC 2597), ef (RFC 3246).
+fn dscp(text: &str) -> Result<u64, String> {
+    let wrong = || "it is 0 to 63, or a name: ef, cs0 to cs7, af11 to af43".to_owned();
+    if let Ok(number) = text.parse() {
+        return Ok(number);
+    }
+    let name = text.to_ascii_lowercase();
+    let digits: Option<Vec<u64>> = name
+        .get(2..)
+        .map(|rest| {
+            rest.chars()
+                .map(|c| c.to_digit(10).map(u64::from))
+                .collect()
+        })
+        .ok_or_else(wrong)?;
+    match (name.get(..2), digits.as_deref()) {
+        (Some("ef"), Some([])) => Ok(46),
+        (Some("cs"), Some([class @ 0..=7])) => Ok(8 * class),
+        (Some("af"), Some([class @ 1..=4, drop @ 1..=3])) => Ok(8 * class + 2 * drop),
+        _ => Err(wrong()),
+    }
 }
 
 fn port(text: &str) -> Result<u16, String> {
@@ -283,7 +333,12 @@ mod tests {
         let udp = udp::Plan::default()
             .with_packets(7)
             .and_then(|plan| plan.with_interval(Duration::from_millis(1500)))
-            .unwrap();
+            .and_then(|plan| plan.with_warmup(3))
+            .and_then(|plan| plan.with_dscp(46))
+            .and_then(udp::Plan::with_stamps)
+            .unwrap()
+            .with_pattern(Pattern::Burst(7))
+            .with_seed(5);
         for action in [
             Action::Menu,
             Action::Http(http::Plan::default().with_path("/a/b?c=d").unwrap()),
@@ -293,6 +348,27 @@ mod tests {
             let config = parse(&action.command(&target)).unwrap();
             assert_eq!(config.action, action);
             assert_eq!(config.target, target);
+        }
+    }
+
+    #[test]
+    fn a_dscp_has_a_number_or_the_name_of_its_behaviour() {
+        // RFC 2474 §4.2.2.2, RFC 2597 §6, RFC 3246 §2.7.
+        for (text, expected) in [
+            ("0", Some(0)),
+            ("46", Some(46)),
+            ("ef", Some(46)),
+            ("EF", Some(46)),
+            ("cs5", Some(40)),
+            ("af11", Some(10)),
+            ("af41", Some(34)),
+            ("af43", Some(38)),
+            ("af44", None),
+            ("cs8", None),
+            ("é", None),
+            ("", None),
+        ] {
+            assert_eq!(dscp(text).ok(), expected, "{text}");
         }
     }
 

@@ -44,11 +44,13 @@ const COMPARISONS: [(&str, Comparison); 6] = [
 ];
 
 /// Columns that are words and not figures.
-const WORDS: [&str; 7] = [
+const WORDS: [&str; 9] = [
     "timestamp_utc",
     "run_id",
     "target",
     "via",
+    "pattern",
+    "measurement_limited",
     "cache_status",
     "verdict",
     "tool_version",
@@ -219,7 +221,7 @@ mod tests {
             ),
             (
                 "loss<1",
-                "there is no figure \"loss\"; there are loss_pct, loss_deadline_ms, loss_ci_low_pct",
+                "there is no figure \"loss\"; there are loss_pct, loss_deadline_ms, loss_n, loss_ci_low_pct",
             ),
             ("target<1", "there is no figure \"target\""),
             ("loss_pct<1%", "\"1%\" is no number"),

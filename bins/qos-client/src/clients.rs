@@ -9,9 +9,10 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
 use crate::http::{self, Exchange};
 use crate::interrupt::Interrupt;
+use crate::report::events::Outcome;
+use crate::report::row::Row;
 use crate::target::{Service, Target, Unreachable};
-use crate::udp::figures::Figures;
-use crate::udp::{self, Pace, Progress, Run, Test};
+use crate::udp::{self, Measurement, Pace, Progress, Run, Test};
 
 /// The most clients: each has three threads and two sockets.
 pub const MAX_CLIENTS: u32 = 1000;
@@ -71,7 +72,22 @@ pub struct Client {
     /// Its request.
     pub http: Result<Exchange, Unreachable>,
     /// Its UDP test.
-    pub udp: Result<Figures, Unreachable>,
+    pub udp: Result<Measurement, Unreachable>,
+}
+
+impl Client {
+    /// What it leaves for programs, beside its row.
+    pub fn outcome<'a>(&'a self, row: &'a Row) -> Outcome<'a> {
+        let http = self.http.as_ref().err().map(ToString::to_string);
+        let udp = self.udp.as_ref().err().map(ToString::to_string);
+        let measured = self.udp.as_ref().ok();
+        Outcome {
+            figures: row,
+            limits: measured.map_or(&[], |measured| &measured.limits),
+            notes: measured.map_or(&[], |measured| &measured.notes),
+            errors: http.into_iter().chain(udp).collect(),
+        }
+    }
 }
 
 /// Runs all clients to their end. Progress is that of the first client.
@@ -123,7 +139,7 @@ pub fn run(
                             pace,
                             interrupt,
                         };
-                        test.measure(&mut tell).map(|record| Figures::of(&record))
+                        test.measure(&mut tell).map(Measurement::of)
                     })
                 });
             match (asks, probes) {
@@ -155,8 +171,8 @@ pub fn fairness(clients: &[Client]) -> Option<f64> {
     let shares: Vec<f64> = clients
         .iter()
         .map(|client| {
-            let figures = client.udp.as_ref().ok();
-            figures.and_then(|f| f.throughput_bps).unwrap_or(0.0)
+            let measured = client.udp.as_ref().ok();
+            measured.and_then(|m| m.figures.goodput_bps).unwrap_or(0.0)
         })
         .collect();
     fairness::jain(&shares)

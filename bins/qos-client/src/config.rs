@@ -73,7 +73,8 @@ impl Action {
         let mut command = String::from("qos-client");
         // Writing to a String does not fail.
         let mut flag = |name: &str, value: &dyn std::fmt::Display| {
-            let _ = write!(command, " {name} {value}");
+            let word = format!(" {name} {value}");
+            let _ = write!(command, "{}", word.trim_end());
         };
         let usual = Target::default();
         if target.host != usual.host {
@@ -90,18 +91,39 @@ impl Action {
             Action::Http(plan) => flag("http", &plan.path),
             Action::Udp(plan) => {
                 flag("udp --packets", &plan.packets());
-                flag("--payload", &plan.payload());
-                flag("--interval", &compact(plan.interval()));
+                udp_flags(&mut flag, plan);
             }
             Action::Clients(plan) => {
                 flag("clients --count", &plan.count());
                 flag("--packets", &plan.udp.packets());
-                flag("--payload", &plan.udp.payload());
-                flag("--interval", &compact(plan.udp.interval()));
+                udp_flags(&mut flag, &plan.udp);
             }
         }
-        command.truncate(command.trim_end().len());
         command
+    }
+}
+
+fn udp_flags(flag: &mut impl FnMut(&str, &dyn std::fmt::Display), plan: &udp::Plan) {
+    let usual = udp::Plan::default();
+    flag("--payload", &plan.payload());
+    flag("--interval", &compact(plan.interval()));
+    if plan.loss_deadline() != usual.loss_deadline() {
+        flag("--loss-deadline", &compact(plan.loss_deadline()));
+    }
+    if plan.warmup() != usual.warmup() {
+        flag("--warmup", &plan.warmup());
+    }
+    if plan.pattern() != usual.pattern() {
+        flag("--pattern", &plan.pattern());
+    }
+    if plan.seed() != usual.seed() {
+        flag("--seed", &plan.seed());
+    }
+    if plan.dscp() != usual.dscp() {
+        flag("--dscp", &plan.dscp());
+    }
+    if plan.stamps() {
+        flag("--hops", &"");
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Read in this order: [`config`] (what is asked for), [`menu`] (asking for it line by line),
 //! [`action`] (one test from order to report), [`udp`], [`http`] and [`clients`] (the
-//! measurements), [`report`] (what the user gets). `args` alone knows of flags, and `main.rs` alone
+//! measurements), [`figures`] (what follows from them), [`report`] (what the user gets). `args` alone knows of flags, and `main.rs` alone
 //! ends the process.
 #![forbid(unsafe_code)]
 
@@ -12,6 +12,7 @@ pub mod assertion;
 pub mod clients;
 mod clock;
 pub mod config;
+pub mod figures;
 pub mod http;
 pub mod interrupt;
 pub mod menu;

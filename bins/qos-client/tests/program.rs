@@ -7,12 +7,13 @@
 
 mod echo;
 
-use std::io::Write as _;
+use std::io::{Read as _, Write as _};
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use echo::{Echo, after_ms};
+use jsonschema::JSONSchema;
 use rustix::process::{Pid, Signal, kill_process};
 
 fn program(folder: &Path, arguments: &str) -> Command {
@@ -75,23 +76,101 @@ fn an_assertion_decides_the_exit_status_and_the_verdict() {
     }
 }
 
+/// The events on standard output, each of which the schema allows.
+fn events(output: &Output) -> Vec<serde_json::Value> {
+    let schema = include_str!("../schema/events-v1.schema.json");
+    let schema = JSONSchema::compile(&serde_json::from_str(schema).unwrap()).unwrap();
+    let events = serde_json::Deserializer::from_slice(&output.stdout).into_iter();
+    let events: Vec<serde_json::Value> = events.map(Result::unwrap).collect();
+    for event in &events {
+        let errors = schema.validate(event).err().into_iter().flatten();
+        let errors: Vec<String> = errors.map(|error| error.to_string()).collect();
+        assert!(errors.is_empty(), "{event}: {errors:?}");
+    }
+    assert_eq!(text(&output.stdout).lines().count(), events.len());
+    events
+}
+
+fn of_kind<'e>(events: &'e [serde_json::Value], kind: &str) -> Vec<&'e serde_json::Value> {
+    events
+        .iter()
+        .filter(|event| event["event"] == kind)
+        .collect()
+}
+
 #[test]
-fn json_is_one_object_alone_on_standard_output() {
-    let echo = Echo::start(|_| after_ms(0));
+fn json_is_events_alone_on_standard_output() {
+    let echo = Echo::start(|sequence| if sequence == 2 { vec![] } else { after_ms(0) });
     let folder = tempfile::tempdir().unwrap();
     let port = echo.address.port();
     let output = run(
         folder.path(),
-        &format!("udp --json --udp-port {port} --packets 4 --interval 5ms --assert loss_pct<1"),
+        &format!(
+            "udp --json --udp-port {port} --packets 4 --warmup 1 --interval 350ms \
+             --loss-deadline 100ms --assert loss_pct<50"
+        ),
     );
-    let object: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
-    assert_eq!(object["kind"], "udp");
-    assert_eq!(object["packets_sent"], 4);
-    assert_eq!(object["loss_pct"], 0.0);
-    assert!(object["rtt_p99_ms"].is_null());
-    assert_eq!(object["assertions"][0]["assertion"], "loss_pct<1");
-    assert_eq!(object["assertions"][0]["holds"], true);
+    let events = events(&output);
+    assert_eq!(events[0]["event"], "start");
+    assert_eq!(events[0]["udp"]["interval_ns"], 350_000_000);
+    assert_eq!(of_kind(&events, "interval").len(), 1);
+    let samples = of_kind(&events, "sample");
+    let fates: Vec<_> = samples.iter().map(|sample| &sample["fate"]).collect();
+    assert_eq!(
+        fates,
+        ["answered", "answered", "lost", "answered", "answered"]
+    );
+    assert_eq!(
+        (&samples[0]["warmup"], &samples[1]["warmup"]),
+        (&true.into(), &false.into())
+    );
+    assert!(samples[2]["rtt_ns"].is_null() && samples[3]["rtt_ns"].as_u64() > Some(0));
+    let end = events.last().unwrap();
+    assert_eq!(
+        (&end["event"], &end["run_id"]),
+        (&"end".into(), &events[0]["run_id"])
+    );
+    let figures = &end["results"][0]["figures"];
+    assert_eq!(
+        (&figures["packets_sent"], &figures["loss_pct"]),
+        (&4.into(), &25.0.into())
+    );
+    assert!(figures["rtt_p99_ns"].is_null() && figures["rtt_mean_ns"].is_u64());
+    assert_eq!(end["assertions"][0]["assertion"], "loss_pct<50");
+    assert_eq!(end["assertions"][0]["holds"], true);
     assert!(text(&output.stderr).contains("1 row appended to qos_result.csv"));
+}
+
+#[test]
+fn clients_and_http_have_events_of_the_same_schema() {
+    let echo = Echo::start(|_| after_ms(0));
+    let web = web_server();
+    let folder = tempfile::tempdir().unwrap();
+    let target = format!("--json --port {web} --udp-port {}", echo.address.port());
+    let http = events(&run(folder.path(), &format!("{target} http /")));
+    assert_eq!(http.len(), 2);
+    assert_eq!(http[1]["results"][0]["figures"]["http_status"], 200);
+    let arguments = format!("{target} clients --count 3 --packets 5 --interval 2ms");
+    let clients = events(&run(folder.path(), &arguments));
+    assert_eq!(of_kind(&clients, "sample").len(), 15);
+    let end = clients.last().unwrap();
+    assert_eq!(end["results"].as_array().unwrap().len(), 3);
+    assert!(end["fairness_jain"].as_f64() > Some(0.5), "{end}");
+}
+
+/// Answers every request.
+fn web_server() -> u16 {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let port = listener.local_addr().unwrap().port();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().flatten() {
+            std::thread::spawn(move || {
+                let _ = stream.read(&mut [0; 4096]);
+                let _ = stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nHi");
+            });
+        }
+    });
+    port
 }
 
 #[test]

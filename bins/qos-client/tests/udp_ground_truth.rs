@@ -14,10 +14,10 @@ use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 use std::time::{Duration, Instant};
 
 use echo::{Copy, Echo, after_ms};
+use qos_client::figures::Figures;
 use qos_client::interrupt::Interrupt;
 use qos_client::target::{Endpoint, Service, Unreachable};
-use qos_client::udp::figures::Figures;
-use qos_client::udp::{Pace, Plan, Record, Run, Test};
+use qos_client::udp::{Measurement, Pace, Pattern, Plan, Record, Run, Test};
 
 /// How much later than ordered a figure may be on a busy machine.
 const SLACK: Duration = Duration::from_millis(12);
@@ -54,8 +54,17 @@ fn run(address: SocketAddr, plan: &Plan, interrupt: &Interrupt) -> Result<Record
     };
     test.measure(&mut |_| {})
 }
+fn times_sent(record: &Record) -> Vec<Duration> {
+    let sent = record.trace.sent.iter();
+    sent.map(|sent| sent.unwrap().at).collect()
+}
+
+fn measured(echo: &Echo, plan: &Plan) -> Measurement {
+    Measurement::of(test(echo.address, plan).unwrap())
+}
+
 fn figures(echo: &Echo, plan: &Plan) -> Figures {
-    Figures::of(&test(echo.address, plan).unwrap())
+    measured(echo, plan).figures
 }
 
 #[test]
@@ -71,7 +80,7 @@ fn every_loss_is_counted_and_nothing_else() {
     assert_eq!((figures.sent, figures.answered, figures.lost), (40, 30, 10));
     assert_eq!(figures.loss_pct, Some(25.0));
     assert_eq!(
-        (figures.loss_run_max, figures.loss_run_mean),
+        (figures.loss_runs.longest, figures.loss_runs.mean()),
         (2, Some(2.0))
     );
     // Wilson 95 % of 10 in 40, by hand: (0.25 + 0.048018 ± 0.142596)/1.096036.
@@ -94,7 +103,7 @@ fn a_constant_delay_is_the_round_trip_and_no_jitter() {
     assert!(figures.ipdv_abs_mean.unwrap() < SLACK);
     assert!(figures.jitter.unwrap() < SLACK);
     // 19 datagrams of 128 bytes after the first, in 190 ms.
-    let seconds = 19.0 * 128.0 * 8.0 / figures.throughput_bps.unwrap();
+    let seconds = 19.0 * 128.0 * 8.0 / figures.goodput_bps.unwrap();
     assert!((seconds - 0.190).abs() < SLACK.as_secs_f64(), "{seconds}");
 }
 
@@ -161,19 +170,21 @@ fn a_damaged_answer_is_no_answer() {
         1 | 2 => damaged(Duration::ZERO),
         _ => after_ms(0),
     });
-    let figures = figures(&echo, &plan(10, ms(5)));
-    assert_eq!((figures.corrupt, figures.lost, figures.answered), (2, 2, 8));
+    let measured = measured(&echo, &plan(10, ms(5)));
+    let figures = &measured.figures;
+    assert_eq!((figures.lost, figures.answered), (2, 8));
+    assert_eq!(measured.record.corrupt, 2);
 }
 
 #[test]
 fn sending_never_waits_for_an_answer() {
     let echo = Echo::start(|_| after_ms(300));
     let record = test(echo.address, &plan(50, ms(2))).unwrap();
-    let sent: Vec<Duration> = record.sent_at.iter().map(|at| at.unwrap()).collect();
+    let sent = times_sent(&record);
     let spread = sent.last().unwrap().abs_diff(sent[0]);
     // 49 intervals of 2 ms, while every answer takes 300 ms.
     assert!(spread.abs_diff(ms(98)) < ms(50), "{spread:?}");
-    assert_eq!(Figures::of(&record).answered, 50);
+    assert_eq!(Measurement::of(record).figures.answered, 50);
 }
 
 #[test]
@@ -183,7 +194,7 @@ fn a_delay_in_sending_does_not_shift_the_schedule() {
     assert_eq!(record.pacing_errors.len(), 200);
     // Each deadline is absolute, so the last packet is as late as the machine was then and not as
     // late as all its delays together.
-    let sent: Vec<Duration> = record.sent_at.iter().map(|at| at.unwrap()).collect();
+    let sent = times_sent(&record);
     let first_slot = sent[0].abs_diff(record.pacing_errors[0]);
     for (i, (at, error)) in (0..).zip(sent.iter().zip(&record.pacing_errors)) {
         assert_eq!(first_slot + ms(1) * i + *error, *at, "packet {i}");
@@ -233,15 +244,14 @@ fn a_target_that_ends_during_the_test_gives_a_result_that_says_so() {
     let running = std::thread::spawn(move || test(address, &plan).unwrap());
     std::thread::sleep(ms(250));
     drop(echo);
-    let figures = Figures::of(&running.join().unwrap());
+    let measured = Measurement::of(running.join().unwrap());
+    let figures = &measured.figures;
     assert_eq!(figures.sent, 60);
     assert!(figures.answered >= 5 && figures.lost >= 10, "{figures:?}");
     assert_eq!(figures.answered + figures.lost, 60);
-    let said = figures
-        .notes
-        .iter()
-        .any(|note| note.contains("ended during the test"));
-    assert!(said, "{:?}", figures.notes);
+    let notes = &measured.notes;
+    let said = notes.iter().any(|n| n.contains("ended during the test"));
+    assert!(said, "{notes:?}");
 }
 
 #[test]
@@ -260,10 +270,85 @@ fn ending_a_test_early_keeps_what_was_measured() {
         run(echo.address, &plan, &interrupt)
     });
     assert!(begun.elapsed() < Duration::from_secs(5));
-    let figures = Figures::of(&record.unwrap());
+    let measured = Measurement::of(record.unwrap());
+    let figures = &measured.figures;
     assert!(figures.sent >= 5 && figures.sent < 500, "{figures:?}");
     assert_eq!(figures.lost, 0);
     assert_eq!(figures.answered + figures.in_flight, figures.sent);
+    let told = format!("{} still in flight", figures.in_flight);
+    assert!(measured.notes[0].contains(&told), "{:?}", measured.notes);
+}
+
+#[test]
+fn the_warm_up_is_sent_and_in_no_figure() {
+    // The warm-up is lost, late and doubled; nothing of the test is.
+    let echo = Echo::start(|sequence| match sequence {
+        0..3 => vec![],
+        3 => after_ms(450),
+        4..6 => [after_ms(0), after_ms(1)].concat(),
+        _ => after_ms(0),
+    });
+    let plan = plan(20, ms(5)).with_warmup(6).unwrap();
+    let measured = measured(&echo, &plan);
+    let figures = &measured.figures;
+    assert_eq!(measured.record.trace.sent.len(), 26);
+    assert_eq!((figures.sent, figures.answered), (20, 20));
+    assert_eq!((figures.late, figures.lost, figures.duplicates), (0, 0, 0));
+    assert_eq!(measured.conduct.pacing_error.n(), 20);
+}
+
+#[test]
+fn bursts_leave_together_and_sizes_vary_where_they_are_ordered_to() {
+    let echo = Echo::start(|_| after_ms(0));
+    let bursts = plan(12, ms(10)).with_pattern(Pattern::Burst(4));
+    let record = test(echo.address, &bursts).unwrap();
+    let sent = times_sent(&record);
+    for burst in [0, 4, 8] {
+        let first = sent[burst].abs_diff(sent[0]);
+        let due = ms(10 * burst as u64);
+        assert!(first.abs_diff(due) < SLACK, "{first:?}");
+        // Four in a row, where a constant rate would take 30 ms.
+        assert!(sent[burst + 3].abs_diff(sent[burst]) < SLACK);
+    }
+    let sizes = plan(50, ms(2)).with_pattern(Pattern::Vbr).with_seed(3);
+    let measured = measured(&echo, &sizes);
+    assert_eq!(
+        (measured.figures.answered, measured.record.corrupt),
+        (50, 0)
+    );
+    let sizes: Vec<u16> = measured
+        .record
+        .trace
+        .sent
+        .iter()
+        .map(|s| s.unwrap().bytes)
+        .collect();
+    assert!(sizes.iter().any(|bytes| *bytes < 60) && sizes.iter().any(|bytes| *bytes > 100));
+}
+
+#[test]
+fn the_kernel_takes_the_times_and_the_mark_that_comes_back_is_told() {
+    let echo = Echo::start(|_| after_ms(0));
+    let plan = plan(20, ms(2)).with_dscp(46).unwrap();
+    let measured = measured(&echo, &plan);
+    assert_eq!(measured.conduct.kernel_stamped_pct, Some(100.0));
+    // This echo does not copy the mark.
+    assert_eq!(measured.dscp_returned(), Some(0));
+    let said = measured.notes.iter().any(|n| n.contains("DSCP 0, not 46"));
+    assert!(said, "{:?}", measured.notes);
+}
+
+#[test]
+fn a_path_without_stamps_says_that_nobody_stamped() {
+    let echo = Echo::start(|_| after_ms(0));
+    let measured = measured(&echo, &plan(5, ms(2)).with_stamps().unwrap());
+    assert_eq!(measured.figures.answered, 5);
+    assert!(measured.hops.is_none());
+    let said = measured
+        .notes
+        .iter()
+        .any(|n| n.contains("no node on the way stamped"));
+    assert!(said, "{:?}", measured.notes);
 }
 
 #[test]

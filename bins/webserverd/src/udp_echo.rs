@@ -1,5 +1,6 @@
 //! The UDP echo (RFC 862): each datagram goes back unchanged to where it came from, unless that
-//! could harm somebody.
+//! could harm somebody. A probe of qos-client that asks for it is stamped on the way, which changes
+//! bytes that it set aside for that and never its length.
 //!
 //! Beside the door that every answering socket has ([`netio::udp::admission`]), one rule is the
 //! echo's own: an answer carries the hop limit that the datagram came with, less one, as if the
@@ -17,7 +18,9 @@ use netio::telemetry::Counter;
 use netio::udp::admission::{Admission, AdmissionCounters};
 use netio::udp::rate::RateLimits;
 use netio::udp::source::SourceRule;
+use netio::udp::stamping::stamp_probes;
 use netio::udp::{ReceiveBatch, SendBatch, Sent, Socket, Train};
+use netproto::probe::Node;
 use tokio::io::unix::AsyncFd;
 
 /// How many batches are answered before the worker's other tasks have their turn: about a
@@ -125,6 +128,7 @@ impl Echo {
             };
             let (admission, counters) = (&mut self.admission, &self.counters);
             let now = Instant::now();
+            stamp_probes(&mut self.received, places.clone(), Node::Echo, now);
             let answers = self.received.trains(places).filter_map(|train| {
                 counters.received.add(train.count() as u64);
                 counters.received_bytes.add(train.payload.len() as u64);

@@ -14,6 +14,7 @@ use netio::shutdown::{self, Stopper};
 use netio::udp::admission::Refusal;
 use netio::udp::rate::{Rate, RateLimits};
 use netio::udp::{self, Socket};
+use netproto::probe::{self, Node, Probe};
 use webserverd::udp_echo::{self, EchoConfig, EchoCounters};
 
 /// How long an answer may take that is to come.
@@ -119,6 +120,39 @@ fn datagrams_of_every_size_come_back_unchanged() {
         let bytes: usize = sizes.iter().sum();
         assert_eq!(counters.received_bytes.value(), bytes as u64);
         assert_eq!(counters.dropped().map(|(_, count)| count).sum::<u64>(), 0);
+    }
+}
+
+#[test]
+fn a_probe_that_asks_is_stamped_and_its_neighbours_come_back_unchanged() {
+    let echo = Echo::start(FAMILIES[0], EchoConfig::default());
+    let client = client_of(&echo);
+    let probe = |sequence, stamps| {
+        let mut datagram = vec![0; 128];
+        let probe = Probe {
+            run: 1,
+            nonce: 2,
+            sequence,
+            stamps,
+        };
+        probe.encode(&mut datagram).unwrap();
+        datagram
+    };
+    let mut before = None;
+    for sequence in 0..20 {
+        let (plain, asking) = (probe(sequence, false), probe(sequence, true));
+        client.send(&plain).unwrap();
+        client.send(&asking).unwrap();
+        let answers = [(); 2].map(|()| receive(&client).unwrap());
+        assert_eq!(answers[0], plain);
+        assert_eq!(answers[1].len(), asking.len());
+        assert_eq!(probe::stamps(&asking).count(), 0);
+        let stamps: Vec<_> = probe::stamps(&answers[1]).collect();
+        assert_eq!(stamps.len(), 1);
+        assert_eq!(stamps[0].node, Node::Echo);
+        assert!(stamps[0].arrived <= stamps[0].departed, "{stamps:?}");
+        assert!(before < Some(stamps[0].departed), "{stamps:?}");
+        before = Some(stamps[0].departed);
     }
 }
 

@@ -32,7 +32,9 @@ pub const G711_PLC: Codec = Codec {
 ///
 /// `None` when the loss is not within 0…100 or the ratio is not positive.
 pub fn r_factor(delay: Duration, loss_pct: f64, burst_ratio: f64, codec: Codec) -> Option<f64> {
-    if !(0.0..=100.0).contains(&loss_pct) || !(burst_ratio.is_finite() && burst_ratio > 0.0) {
+    let possible =
+        (0.0..=100.0).contains(&loss_pct) && burst_ratio.is_finite() && burst_ratio > 0.0;
+    if !possible {
         return None;
     }
     let impairment = effective_equipment_impairment(loss_pct, burst_ratio, codec);

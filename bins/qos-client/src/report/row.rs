@@ -3,14 +3,15 @@
 use std::time::Duration;
 
 use netstats::quantile::{P50, P95, P99};
-use serde::{Serialize, Serializer};
+use netstats::summary::Summary;
 
+use crate::figures::Figures;
+use crate::figures::hops::Hops;
 use crate::http::Exchange;
-use crate::udp::figures::Figures;
-use crate::udp::{Plan, Run};
+use crate::udp::{Measurement, Pattern, Plan, Run};
 
 /// The columns of `qos_result.csv`, in their order. Every name that a row uses stands here.
-pub const COLUMNS: [&str; 49] = [
+pub const COLUMNS: [&str; 80] = [
     "timestamp_utc",
     "packets_sent",
     "loss_pct",
@@ -21,22 +22,41 @@ pub const COLUMNS: [&str; 49] = [
     "client",
     "target",
     "via",
+    "pattern",
+    "seed",
     "payload_bytes",
     "interval_ms",
+    "warmup_packets",
     "loss_deadline_ms",
+    "dscp",
+    "dscp_returned",
     "packets_answered",
     "packets_late",
     "packets_lost",
     "packets_in_flight",
     "local_drops",
+    "receive_drops",
     "duplicates",
+    "replicated",
     "reordered",
+    "reorder_extent_max",
     "corrupt",
+    "loss_n",
     "loss_ci_low_pct",
     "loss_ci_high_pct",
     "loss_run_max",
     "loss_run_mean",
+    "burst_count",
+    "burst_max",
+    "burst_mean",
+    "burst_density_pct",
+    "gap_density_pct",
     "offered_bps",
+    "achieved_bps",
+    "achieved_ip_bps",
+    "achieved_frame_bps",
+    "goodput_bps",
+    "rtt_n",
     "rtt_min_ms",
     "rtt_p50_ms",
     "rtt_p95_ms",
@@ -48,12 +68,24 @@ pub const COLUMNS: [&str; 49] = [
     "ipdv_n",
     "pdv_p95_ms",
     "pdv_p99_ms",
+    "r_factor",
+    "mos",
+    "burst_ratio",
+    "hop_n",
+    "hop_client_proxy_p50_ms",
+    "hop_proxy_residence_p50_ms",
+    "hop_proxy_server_p50_ms",
+    "hop_server_residence_p50_ms",
+    "pacing_n",
     "pacing_error_p50_ms",
     "pacing_error_p99_ms",
     "missed_slots",
+    "kernel_stamped_pct",
+    "measurement_limited",
     "http_status",
     "http_connect_ms",
     "http_first_byte_ms",
+    "http_transfer_ms",
     "http_total_ms",
     "http_body_bytes",
     "http_throughput_bps",
@@ -77,7 +109,7 @@ pub enum Cell {
     Pct(f64),
     /// Bits a second.
     Bps(f64),
-    /// A mean of counts.
+    /// A mean, a ratio or a score.
     Mean(f64),
 }
 
@@ -102,20 +134,6 @@ impl Cell {
             Cell::Pct(value) => format!("{value:.4}"),
             Cell::Bps(value) => format!("{value:.0}"),
             Cell::Mean(value) => format!("{value:.3}"),
-        }
-    }
-}
-
-impl Serialize for Cell {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Cell::Blank => serializer.serialize_none(),
-            Cell::Text(text) => serializer.serialize_str(text),
-            Cell::Count(count) => serializer.serialize_u64(*count),
-            Cell::Ms(duration) => serializer.serialize_f64(duration.as_nanos() as f64 / 1e6),
-            Cell::Pct(value) | Cell::Bps(value) | Cell::Mean(value) => {
-                serializer.serialize_f64(*value)
-            }
         }
     }
 }
@@ -169,38 +187,87 @@ impl Row {
         })
     }
 
-    /// Adds the figures of a UDP test.
-    pub fn add_udp(&mut self, plan: &Plan, figures: &Figures) {
-        let f = figures;
-        let ms = |figure: Option<Duration>| figure.map_or(Cell::Blank, Cell::Ms);
-        let or_blank =
-            |figure: Option<f64>, unit: fn(f64) -> Cell| figure.map_or(Cell::Blank, unit);
+    /// Adds the result of a UDP test.
+    pub fn add_udp(&mut self, measured: &Measurement) {
+        let plan = &measured.record.plan;
+        self.add_order(plan);
+        self.add_figures(&measured.figures);
+        let (record, conduct) = (&measured.record, &measured.conduct);
+        let pacing = &conduct.pacing_error;
+        let returned = measured.dscp_returned();
+        let limited = if measured.limits.is_empty() {
+            "no"
+        } else {
+            "yes"
+        };
         for (name, cell) in [
-            ("packets_sent", Cell::Count(f.sent.into())),
+            ("dscp_returned", returned.map_or(Cell::Blank, count)),
+            ("corrupt", Cell::Count(record.corrupt)),
+            ("local_drops", count(conduct.local_drops)),
+            ("receive_drops", count(conduct.receive_drops)),
+            ("pacing_n", Cell::Count(pacing.n() as u64)),
+            ("pacing_error_p50_ms", ms(pacing.quantile(P50))),
+            ("pacing_error_p99_ms", ms(pacing.quantile(P99))),
+            ("missed_slots", count(conduct.missed_slots)),
+            ("kernel_stamped_pct", pct(conduct.kernel_stamped_pct)),
+            ("measurement_limited", Cell::Text(limited.to_owned())),
+        ] {
+            self.set(name, cell);
+        }
+        if let Some(hops) = &measured.hops {
+            self.add_hops(hops);
+        }
+    }
+
+    /// Adds what was ordered.
+    fn add_order(&mut self, plan: &Plan) {
+        let drawn = matches!(plan.pattern(), Pattern::Poisson | Pattern::Vbr);
+        let seed = drawn.then(|| Cell::Count(plan.seed()));
+        for (name, cell) in [
+            ("pattern", Cell::Text(plan.pattern().to_string())),
+            ("seed", seed.unwrap_or(Cell::Blank)),
             ("payload_bytes", Cell::Count(plan.payload() as u64)),
             ("interval_ms", Cell::Ms(plan.interval())),
+            ("warmup_packets", count(plan.warmup())),
             ("loss_deadline_ms", Cell::Ms(plan.loss_deadline())),
-            ("packets_answered", Cell::Count(f.answered.into())),
-            ("packets_late", Cell::Count(f.late.into())),
-            ("packets_lost", Cell::Count(f.lost.into())),
-            ("packets_in_flight", Cell::Count(f.in_flight.into())),
-            ("local_drops", Cell::Count(f.local_drops.into())),
+            ("dscp", count(plan.dscp())),
+        ] {
+            self.set(name, cell);
+        }
+    }
+
+    /// Adds the figures of a path.
+    pub fn add_figures(&mut self, f: &Figures) {
+        let (runs, bursts, voice) = (f.loss_runs, f.bursts, f.voice);
+        let of_100 = |share: Option<f64>| pct(share.map(|share| share * 100.0));
+        for (name, cell) in [
+            ("packets_sent", count(f.sent)),
+            ("packets_answered", count(f.answered)),
+            ("packets_late", count(f.late)),
+            ("packets_lost", count(f.lost)),
+            ("packets_in_flight", count(f.in_flight)),
             ("duplicates", Cell::Count(f.duplicates)),
-            ("reordered", Cell::Count(f.reordered.into())),
-            ("corrupt", Cell::Count(f.corrupt)),
-            ("loss_pct", or_blank(f.loss_pct, Cell::Pct)),
-            (
-                "loss_ci_low_pct",
-                or_blank(f.loss_ci_pct.map(|ci| ci.low), Cell::Pct),
-            ),
-            (
-                "loss_ci_high_pct",
-                or_blank(f.loss_ci_pct.map(|ci| ci.high), Cell::Pct),
-            ),
-            ("loss_run_max", Cell::Count(f.loss_run_max)),
-            ("loss_run_mean", or_blank(f.loss_run_mean, Cell::Mean)),
-            ("offered_bps", or_blank(f.offered_bps, Cell::Bps)),
-            ("throughput_bps", or_blank(f.throughput_bps, Cell::Bps)),
+            ("replicated", count(f.replicated)),
+            ("reordered", count(f.reordered)),
+            ("reorder_extent_max", Cell::Count(f.reorder_extent_max)),
+            ("loss_pct", pct(f.loss_pct)),
+            ("loss_n", count(f.loss_n)),
+            ("loss_ci_low_pct", pct(f.loss_ci_pct.map(|ci| ci.low))),
+            ("loss_ci_high_pct", pct(f.loss_ci_pct.map(|ci| ci.high))),
+            ("loss_run_max", Cell::Count(runs.longest)),
+            ("loss_run_mean", ratio(runs.mean())),
+            ("burst_count", Cell::Count(bursts.bursts)),
+            ("burst_max", Cell::Count(bursts.longest)),
+            ("burst_mean", ratio(bursts.mean())),
+            ("burst_density_pct", of_100(bursts.burst_density())),
+            ("gap_density_pct", of_100(bursts.gap_density())),
+            ("offered_bps", bps(f.offered_bps)),
+            ("achieved_bps", bps(f.achieved_bps)),
+            ("achieved_ip_bps", bps(f.achieved_ip_bps)),
+            ("achieved_frame_bps", bps(f.achieved_frame_bps)),
+            ("goodput_bps", bps(f.goodput_bps)),
+            ("throughput_bps", bps(f.goodput_bps)),
+            ("rtt_n", Cell::Count(f.rtt.n() as u64)),
             ("rtt_min_ms", ms(f.rtt.min())),
             ("rtt_mean_ms", ms(f.rtt.mean())),
             ("rtt_p50_ms", ms(f.rtt.quantile(P50))),
@@ -214,11 +281,31 @@ impl Row {
             ("ipdv_n", Cell::Count(f.ipdv_n as u64)),
             ("pdv_p95_ms", ms(f.rtt.pdv(P95))),
             ("pdv_p99_ms", ms(f.rtt.pdv(P99))),
-            ("pacing_error_p50_ms", ms(f.pacing_error.quantile(P50))),
-            ("pacing_error_p99_ms", ms(f.pacing_error.quantile(P99))),
-            ("missed_slots", Cell::Count(f.missed_slots.into())),
+            ("r_factor", ratio(voice.map(|voice| voice.r_factor))),
+            ("mos", ratio(voice.map(|voice| voice.mos))),
+            ("burst_ratio", ratio(voice.map(|voice| voice.burst_ratio))),
         ] {
             self.set(name, cell);
+        }
+    }
+
+    /// Adds the delays by hop. The columns are those of the lab, with one relay; of
+    /// another path only the time in the server has a column.
+    fn add_hops(&mut self, hops: &Hops) {
+        let median = |delays: Option<&Summary>| ms(delays.and_then(|d| d.quantile(P50)));
+        self.set("hop_n", Cell::Count(hops.n as u64));
+        self.set(
+            "hop_server_residence_p50_ms",
+            median(hops.residences.last()),
+        );
+        if hops.relays() == 1 {
+            for (name, delays) in [
+                ("hop_client_proxy_p50_ms", hops.links.first()),
+                ("hop_proxy_residence_p50_ms", hops.residences.first()),
+                ("hop_proxy_server_p50_ms", hops.links.last()),
+            ] {
+                self.set(name, median(delays));
+            }
         }
     }
 
@@ -230,6 +317,7 @@ impl Row {
             ("http_status", Cell::Count(exchange.status.into())),
             ("http_connect_ms", Cell::Ms(exchange.connect)),
             ("http_first_byte_ms", Cell::Ms(exchange.first_byte)),
+            ("http_transfer_ms", Cell::Ms(exchange.transfer)),
             ("http_total_ms", Cell::Ms(exchange.total)),
             ("http_body_bytes", Cell::Count(exchange.body_bytes)),
             (
@@ -243,10 +331,24 @@ impl Row {
     }
 }
 
-impl Serialize for Row {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_map(self.named())
-    }
+fn count(number: impl Into<u64>) -> Cell {
+    Cell::Count(number.into())
+}
+
+fn ms(figure: Option<Duration>) -> Cell {
+    figure.map_or(Cell::Blank, Cell::Ms)
+}
+
+fn pct(figure: Option<f64>) -> Cell {
+    figure.map_or(Cell::Blank, Cell::Pct)
+}
+
+fn bps(figure: Option<f64>) -> Cell {
+    figure.map_or(Cell::Blank, Cell::Bps)
+}
+
+fn ratio(figure: Option<f64>) -> Cell {
+    figure.map_or(Cell::Blank, Cell::Mean)
 }
 
 #[cfg(test)]
@@ -270,7 +372,8 @@ mod tests {
     #[test]
     fn every_name_that_a_row_uses_is_a_column_and_each_column_is_there_once() {
         let mut row = Row::new(jiff::Timestamp::UNIX_EPOCH, Run { id: 7 }, 1, "udp a:1");
-        row.add_udp(&Plan::default(), &Figures::default());
+        row.add_order(&Plan::default());
+        row.add_figures(&Figures::default());
         for (name, _) in &row.cells {
             assert!(COLUMNS.contains(name), "{name}");
         }

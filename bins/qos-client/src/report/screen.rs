@@ -5,15 +5,16 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use comfy_table::{CellAlignment, Table, presets};
-use netstats::quantile::{P50, P95, P99};
 
 use crate::assertion::Checked;
 use crate::clients::{self, Client};
 use crate::config::compact;
 use crate::http::Exchange;
 use crate::target::Endpoint;
-use crate::udp::figures::Figures;
-use crate::udp::{Plan, Progress, Run};
+use crate::udp::{Measurement, Pattern, Plan, Progress, Run};
+use figure_table::FigureTable;
+
+mod figure_table;
 
 /// Where a figure is blank.
 const BLANK: &str = "–";
@@ -25,9 +26,23 @@ pub fn udp_heading(
     plan: &Plan,
     run: Run,
 ) -> io::Result<()> {
+    let warmup = match plan.warmup() {
+        0 => String::new(),
+        packets => format!(" after {packets} of warm-up"),
+    };
+    let sizes = match plan.pattern() {
+        Pattern::Vbr => "up to ",
+        _ => "",
+    };
+    let pattern = match plan.pattern() {
+        Pattern::Cbr => String::new(),
+        pattern @ Pattern::Burst(_) => format!(" on average, {pattern}"),
+        pattern => format!(" on average, {pattern} of seed {}", plan.seed()),
+    };
     writeln!(
         out,
-        "UDP QoS test to {endpoint}: {} packets of {} bytes, one every {} (run {:016x})",
+        "UDP QoS test to {endpoint}: {} packets of {sizes}{} bytes, one every {}{pattern}{warmup} \
+         (run {:016x})",
         plan.packets(),
         plan.payload(),
         compact(plan.interval()),
@@ -37,101 +52,80 @@ pub fn udp_heading(
 
 /// About once a second.
 pub fn progress(out: &mut dyn Write, progress: Progress) -> io::Result<()> {
-    let Progress { sent, answered, of } = progress;
+    let Progress {
+        sent, answered, of, ..
+    } = progress;
     writeln!(out, "  {sent} of {of} sent, {answered} answered")
 }
 
 /// The figures of a UDP test.
-pub fn udp(out: &mut dyn Write, plan: &Plan, f: &Figures) -> io::Result<()> {
-    let mut table = table(["figure", "value", "n", ""]);
-    let mut add = |name: &str, value: String, n: usize, note: String| {
-        table.add_row([name.to_owned(), value, n.to_string(), note]);
-    };
-    let n = f.rtt.n();
-    let decided = (f.answered + f.late + f.lost) as usize;
-    let loss_note = f.loss_ci_pct.map_or(String::new(), |ci| {
-        format!(
-            "95 % sure: {:.2} to {:.2} %; deadline {}",
-            ci.low,
-            ci.high,
-            compact(plan.loss_deadline())
-        )
-    });
-    let needs = |quantile: netstats::quantile::Quantile| {
-        if n < quantile.min_samples() {
-            format!("needs {} answers", quantile.min_samples())
-        } else {
-            String::new()
-        }
-    };
-    add("packet loss", pct(f.loss_pct), decided, loss_note);
-    add("RTT min", ms(f.rtt.min()), n, String::new());
-    add("RTT mean", ms(f.rtt.mean()), n, String::new());
-    add("RTT p50", ms(f.rtt.quantile(P50)), n, needs(P50));
-    add("RTT p95", ms(f.rtt.quantile(P95)), n, needs(P95));
-    add("RTT p99", ms(f.rtt.quantile(P99)), n, needs(P99));
-    add("RTT max", ms(f.rtt.max()), n, String::new());
-    add("RTT stddev", ms(f.rtt.sample_stddev()), n, String::new());
-    add(
-        "jitter, mean |ΔRTT|",
-        ms(f.ipdv_abs_mean),
-        f.ipdv_n,
-        "of consecutive packets".to_owned(),
-    );
-    add(
-        "jitter, RFC 3550",
-        ms(f.jitter),
-        f.jitter_n,
-        "running estimate".to_owned(),
-    );
-    add(
-        "throughput",
-        bps(f.throughput_bps),
-        f.answered as usize + f.late as usize,
-        format!("of payload; {} offered", bps(f.offered_bps)),
-    );
-    let pacing = &f.pacing_error;
-    add(
-        "pacing error p50",
-        us(pacing.quantile(P50)),
-        pacing.n(),
-        "how late packets were sent".to_owned(),
-    );
-    let worst = format!(
-        "worst {}; slots missed: {}",
-        us(pacing.max()),
-        f.missed_slots
-    );
-    add(
-        "pacing error p99",
-        us(pacing.quantile(P99)),
-        pacing.n(),
-        worst,
-    );
-
+pub fn udp(out: &mut dyn Write, measured: &Measurement) -> io::Result<()> {
+    let (f, plan) = (&measured.figures, &measured.record.plan);
     writeln!(
         out,
         "  packets: {} sent, {} answered, {} lost, {} late, {} duplicate, {} reordered",
         f.sent, f.answered, f.lost, f.late, f.duplicates, f.reordered
     )?;
-    if f.loss_run_max > 1 {
+    let mut table = FigureTable::new();
+    table.path(f, plan.loss_deadline());
+    table.conduct(&measured.conduct);
+    if let Some(hops) = &measured.hops {
+        table.hops(hops);
+    }
+    table.write(out)?;
+    if f.loss_runs.longest > 1 {
         writeln!(
             out,
             "  losses in a row: {} at most, {:.2} on average",
-            f.loss_run_max,
-            f.loss_run_mean.unwrap_or_default()
+            f.loss_runs.longest,
+            f.loss_runs.mean().unwrap_or_default()
         )?;
     }
-    for column in [1, 2] {
-        if let Some(column) = table.column_mut(column) {
-            column.set_cell_alignment(CellAlignment::Right);
-        }
+    if let (Some(mean), Some(density)) = (f.bursts.mean(), f.bursts.burst_density()) {
+        writeln!(
+            out,
+            "  bursts (RFC 3611): {}, of {mean:.1} packets on average with {:.0} % of them lost; \
+             between them {:.2} %",
+            f.bursts.bursts,
+            density * 100.0,
+            f.bursts.gap_density().unwrap_or_default() * 100.0
+        )?;
     }
-    write_table(out, &table)?;
-    for note in &f.notes {
+    if f.reordered > 0 {
+        writeln!(
+            out,
+            "  the most reordered packet was overtaken over {} arrivals (RFC 4737 extent)",
+            f.reorder_extent_max
+        )?;
+    }
+    if let (ordered @ 1.., Some(returned)) = (plan.dscp(), measured.dscp_returned()) {
+        writeln!(out, "  DSCP: sent {ordered}, came back {returned}")?;
+    }
+    for limit in &measured.limits {
+        writeln!(out, "  measurement-limited: {limit}")?;
+    }
+    for note in &measured.notes {
         writeln!(out, "  note: {note}")?;
     }
     Ok(())
+}
+
+/// What all clients together are ordered to do.
+pub fn clients_heading(
+    out: &mut dyn Write,
+    tcp: &Endpoint,
+    udp: &Endpoint,
+    plan: &clients::Plan,
+) -> io::Result<()> {
+    writeln!(
+        out,
+        "{} clients at once: each GET http://{}{} and {} packets of {} bytes to {udp}",
+        plan.count(),
+        tcp.authority(),
+        plan.http.path,
+        plan.udp.packets(),
+        plan.udp.payload(),
+    )
 }
 
 /// What an HTTP request showed.
@@ -229,13 +223,13 @@ pub fn clients(out: &mut dyn Write, clients: &[Client]) -> io::Result<()> {
             Err(_) => row.extend(failed(3)),
         }
         match &client.udp {
-            Ok(f) => row.extend([
+            Ok(Measurement { figures: f, .. }) => row.extend([
                 format!("{}/{}", f.answered, f.sent),
                 or_blank(f.loss_pct, |share| format!("{share:.2}")),
                 plain(f.rtt.mean()),
                 plain(f.rtt.max()),
                 plain(f.ipdv_abs_mean),
-                or_blank(f.throughput_bps, |rate| format!("{:.2}", rate / 1e3)),
+                or_blank(f.goodput_bps, |rate| format!("{:.2}", rate / 1e3)),
             ]),
             Err(_) => row.extend(failed(6)),
         }
@@ -346,17 +340,6 @@ fn millis(duration: Duration) -> f64 {
 
 fn ms(duration: Option<Duration>) -> String {
     or_blank(duration, |duration| format!("{:.3} ms", millis(duration)))
-}
-
-/// For the small times that a pacing error should be.
-fn us(duration: Option<Duration>) -> String {
-    or_blank(duration, |duration| {
-        format!("{:.1} µs", duration.as_secs_f64() * 1e6)
-    })
-}
-
-fn pct(share: Option<f64>) -> String {
-    or_blank(share, |share| format!("{share:.2} %"))
 }
 
 fn bps(rate: Option<f64>) -> String {

@@ -1,37 +1,37 @@
 //! The UDP test: numbered probes to an echo, and what came of each.
 //!
-//! [`plan`] is what is ordered, within its bounds. [`send`] keeps the schedule in a thread of its
-//! own and never waits for an answer; [`receive`] stamps and checks what comes back. Together they
-//! leave a [`record`]: one fate for each sequence number, and nothing else. [`figures`] turns that
-//! into numbers, and reads no clock.
+//! [`plan`] is what is ordered, within its bounds; [`pattern`] says when each probe is due and how
+//! large it is. [`send`] keeps that schedule in a thread of its own and never waits for an answer;
+//! [`receive`] checks what comes back, with the kernel's time of its arrival. Together they leave a
+//! [`record`], which [`crate::figures`] turns into numbers.
 
-pub mod figures;
+pub mod pattern;
 pub mod plan;
 mod receive;
 pub mod record;
 mod send;
 
 use std::io;
-use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
+use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread;
 use std::time::Duration;
 
+use netio::udp::timed::TimedSocket;
 use rand::Rng as _;
-use socket2::SockRef;
 
+use crate::figures::trace::{Departure, Trace};
 use crate::interrupt::Interrupt;
 use crate::target::{Endpoint, Unreachable};
 
-pub use plan::Plan;
-pub use record::Record;
+use pattern::Schedule;
 
-/// Asked of the kernel for each direction, so that a burst is held and not dropped here.
-const SOCKET_BUFFER: usize = 1 << 20;
+pub use pattern::Pattern;
+pub use plan::Plan;
+pub use record::{Measurement, Record};
+
 /// A sending thread keeps a datagram and a handful of locals on its stack, and is one of hundreds.
 const SENDER_STACK: usize = 256 * 1024;
-/// The longest that a send may wait for room in the socket's buffer before it counts as dropped.
-const SEND_PATIENCE: Duration = Duration::from_millis(500);
 
 /// What a run is recognised by.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -58,12 +58,46 @@ impl Default for Run {
 /// How a test stands, about once a second.
 #[derive(Debug, Clone, Copy)]
 pub struct Progress {
-    /// Probes sent so far.
+    /// Since the test began.
+    pub since_start: Duration,
+    /// Probes sent so far, the warm-up included.
     pub sent: u32,
     /// Of these, how many were answered.
     pub answered: u32,
-    /// Probes ordered.
+    /// Probes ordered, the warm-up included.
     pub of: u32,
+    /// What came since the last time.
+    pub second: Second,
+}
+
+/// The answers of about a second, further copies left out.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Second {
+    /// How many.
+    pub answers: u32,
+    /// Their payload.
+    pub bytes: u64,
+    /// The shortest round trip.
+    pub rtt_min: Option<Duration>,
+    /// The longest.
+    pub rtt_max: Option<Duration>,
+    /// All together.
+    pub rtt_sum: Duration,
+}
+
+impl Second {
+    fn add(&mut self, rtt: Duration, bytes: u64) {
+        self.answers += 1;
+        self.bytes += bytes;
+        self.rtt_min = Some(self.rtt_min.map_or(rtt, |min| min.min(rtt)));
+        self.rtt_max = self.rtt_max.max(Some(rtt));
+        self.rtt_sum += rtt;
+    }
+
+    /// The mean round trip.
+    pub fn rtt_mean(&self) -> Option<Duration> {
+        self.rtt_sum.checked_div(self.answers)
+    }
 }
 
 /// What sender and receiver share while a test runs.
@@ -128,12 +162,11 @@ impl Test<'_> {
         address: SocketAddr,
         progress: &mut dyn FnMut(Progress),
     ) -> Result<Record, Unreachable> {
-        let socket = open(address).map_err(self.io_error("open a socket for"))?;
+        let socket = TimedSocket::connect(address, self.plan.dscp() << 2)
+            .map_err(self.io_error("open a socket for"))?;
         let nonce = rand::rng().random();
         let shared = Shared {
-            sent_at: (0..self.plan.packets())
-                .map(|_| AtomicU64::new(0))
-                .collect(),
+            sent_at: (0..self.plan.probes()).map(|_| AtomicU64::new(0)).collect(),
             sent: AtomicU32::new(0),
             sending_done: AtomicBool::new(false),
             stop: AtomicBool::new(false),
@@ -159,24 +192,40 @@ impl Test<'_> {
         if let Some(error) = sending.error.or(receiving.error) {
             return Err(self.io_error("send to")(error));
         }
+        let times = shared.sent_at.into_iter().map(when_sent);
+        let trace = Trace {
+            sent: times
+                .zip(Schedule::of(self.plan))
+                .map(|(at, slot)| {
+                    let bytes = slot.bytes as u16;
+                    at.map(|at| Departure { at, bytes })
+                })
+                .collect(),
+            answers: receiving.answers,
+            copies_not_kept: receiving.copies_not_kept,
+            loss_deadline: self.plan.loss_deadline(),
+            ended_at: receiving.ended_at,
+            warmup: self.plan.warmup(),
+        };
         let record = Record {
+            local: socket.local_addr(),
             address,
             plan: *self.plan,
             run: self.run,
-            sent_at: shared.sent_at.into_iter().map(when_sent).collect(),
-            arrivals: receiving.arrivals,
-            duplicates: receiving.duplicates,
-            reordered: receiving.reordered,
+            trace,
+            stamped: receiving.stamped,
+            dscp_returned: receiving.dscp_returned.into_iter().collect(),
             corrupt: receiving.corrupt,
             strays: receiving.strays,
             refusals: sending.refusals + receiving.refusals,
             local_drops: sending.local_drops,
+            receive_drops: receiving.receive_drops,
+            stamped_by: receiving.stamped_by,
             pacing_errors: sending.pacing_errors,
             missed_slots: sending.missed_slots,
             interrupted: receiving.interrupted,
-            ended_at: receiving.ended_at,
         };
-        if !record.arrivals.is_empty() {
+        if !record.trace.answers.is_empty() {
             return Ok(record);
         }
         let endpoint = self.endpoint.clone();
@@ -185,7 +234,7 @@ impl Test<'_> {
         } else {
             Unreachable::Silent {
                 endpoint,
-                sent: record.sent(),
+                sent: record.trace.sent.iter().flatten().count() as u32,
                 waited: self.plan.loss_deadline(),
             }
         })
@@ -210,20 +259,4 @@ fn when_sent(slot: AtomicU64) -> Option<Duration> {
         0 => None,
         nanos => Some(Duration::from_nanos(nanos)),
     }
-}
-
-fn open(address: SocketAddr) -> io::Result<UdpSocket> {
-    let local: SocketAddr = match address {
-        SocketAddr::V4(_) => (Ipv4Addr::UNSPECIFIED, 0).into(),
-        SocketAddr::V6(_) => (Ipv6Addr::UNSPECIFIED, 0).into(),
-    };
-    let socket = UdpSocket::bind(local)?;
-    let options = SockRef::from(&socket);
-    // A smaller buffer than asked for is no reason not to measure.
-    let _ = options.set_recv_buffer_size(SOCKET_BUFFER);
-    let _ = options.set_send_buffer_size(SOCKET_BUFFER);
-    socket.set_write_timeout(Some(SEND_PATIENCE))?;
-    // Connected: other senders are filtered by the kernel, and ICMP errors come back.
-    socket.connect(address)?;
-    Ok(socket)
 }

@@ -4,6 +4,8 @@ use std::time::Duration;
 
 use netproto::probe;
 
+use super::Pattern;
+
 /// The most probes of one test: their times are held until its end.
 pub const MAX_PACKETS: u32 = 1_000_000;
 /// The shortest interval between probes: 50,000 packets a second.
@@ -11,23 +13,33 @@ pub const MIN_INTERVAL: Duration = Duration::from_micros(20);
 /// The longest interval between probes, and the longest loss deadline.
 pub const MAX_WAIT: Duration = Duration::from_mins(1);
 
-/// A constant-rate series of probes. Every value is within its bounds.
+/// A series of probes. Every value is within its bounds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Plan {
     packets: u32,
     payload: usize,
     interval: Duration,
     loss_deadline: Duration,
+    warmup: u32,
+    pattern: Pattern,
+    seed: u64,
+    dscp: u8,
+    stamps: bool,
 }
 
 impl Default for Plan {
-    /// 20 probes of 128 bytes, one every 100 ms, each lost after 2 s.
+    /// 20 probes of 128 bytes, one every 100 ms, each lost after 2 s; no warm-up, no DSCP.
     fn default() -> Plan {
         Plan {
             packets: 20,
             payload: 128,
             interval: Duration::from_millis(100),
             loss_deadline: Duration::from_secs(2),
+            warmup: 0,
+            pattern: Pattern::Cbr,
+            seed: 1,
+            dscp: 0,
+            stamps: false,
         }
     }
 }
@@ -48,6 +60,18 @@ pub enum PlanError {
     /// An interval that cannot be kept, or that outlasts patience.
     #[error("the interval is {} to {}, not {}", show(MIN_INTERVAL), show(MAX_WAIT), show(*.0))]
     Interval(Duration),
+    /// A warm-up that, with the packets, is more than can be held.
+    #[error("a warm-up has 0 to {MAX_PACKETS} packets, and with the test's no more; not {0}")]
+    Warmup(u64),
+    /// More than the six bits of the field.
+    #[error("a DSCP is 0 to 63, such as 46 for EF; not {0}")]
+    Dscp(u64),
+    /// No room for the stamps.
+    #[error(
+        "a probe that is stamped has at least {min} bytes of payload, not {0}",
+        min = probe::STAMPED_HEADER_LEN
+    )]
+    Stamps(usize),
     /// A deadline that loses every probe, or never does.
     #[error("the loss deadline is 1ms to {}, not {}", show(MAX_WAIT), show(*.0))]
     LossDeadline(Duration),
@@ -61,7 +85,11 @@ impl Plan {
     /// With this many probes.
     pub fn with_packets(self, packets: u64) -> Result<Plan, PlanError> {
         match u32::try_from(packets) {
-            Ok(packets @ 1..=MAX_PACKETS) => Ok(Plan { packets, ..self }),
+            Ok(packets @ 1..=MAX_PACKETS) => Ok(Plan {
+                packets,
+                warmup: self.warmup.min(MAX_PACKETS - packets),
+                ..self
+            }),
             _ => Err(PlanError::Packets(packets)),
         }
     }
@@ -95,12 +123,81 @@ impl Plan {
         }
     }
 
-    /// How many probes.
+    /// With so many probes before those that are counted.
+    pub fn with_warmup(self, packets: u64) -> Result<Plan, PlanError> {
+        match u32::try_from(packets) {
+            Ok(warmup) if warmup <= MAX_PACKETS - self.packets => Ok(Plan { warmup, ..self }),
+            _ => Err(PlanError::Warmup(packets)),
+        }
+    }
+
+    /// With this shape.
+    #[must_use]
+    pub fn with_pattern(self, pattern: Pattern) -> Plan {
+        Plan { pattern, ..self }
+    }
+
+    /// With this seed for what the pattern draws.
+    #[must_use]
+    pub fn with_seed(self, seed: u64) -> Plan {
+        Plan { seed, ..self }
+    }
+
+    /// With this DSCP (RFC 2474) in every probe.
+    pub fn with_dscp(self, dscp: u64) -> Result<Plan, PlanError> {
+        match u8::try_from(dscp) {
+            Ok(dscp @ 0..64) => Ok(Plan { dscp, ..self }),
+            _ => Err(PlanError::Dscp(dscp)),
+        }
+    }
+
+    /// With probes that ask the nodes on their way to stamp them.
+    pub fn with_stamps(self) -> Result<Plan, PlanError> {
+        if self.payload < probe::STAMPED_HEADER_LEN {
+            return Err(PlanError::Stamps(self.payload));
+        }
+        Ok(Plan {
+            stamps: true,
+            ..self
+        })
+    }
+
+    /// How many probes are counted.
     pub fn packets(&self) -> u32 {
         self.packets
     }
 
-    /// Bytes of UDP payload in each, the probe's header included.
+    /// How many probes are sent: the warm-up, then those that are counted.
+    pub fn probes(&self) -> u32 {
+        self.warmup + self.packets
+    }
+
+    /// How many of them are the warm-up.
+    pub fn warmup(&self) -> u32 {
+        self.warmup
+    }
+
+    /// Their shape.
+    pub fn pattern(&self) -> Pattern {
+        self.pattern
+    }
+
+    /// What the pattern's chance starts from.
+    pub fn seed(&self) -> u64 {
+        self.seed
+    }
+
+    /// The DSCP of each probe.
+    pub fn dscp(&self) -> u8 {
+        self.dscp
+    }
+
+    /// Whether the nodes on the way are asked to stamp them.
+    pub fn stamps(&self) -> bool {
+        self.stamps
+    }
+
+    /// Bytes of UDP payload in each (in the largest, where they vary), the probe's header included.
     pub fn payload(&self) -> usize {
         self.payload
     }
@@ -147,6 +244,18 @@ mod tests {
             (
                 plan.with_loss_deadline(Duration::from_secs(61)),
                 "the loss deadline is 1ms to 1m, not 1m 1s",
+            ),
+            (
+                plan.with_dscp(64),
+                "a DSCP is 0 to 63, such as 46 for EF; not 64",
+            ),
+            (
+                plan.with_warmup(999_981),
+                "a warm-up has 0 to 1000000 packets, and with the test's no more; not 999981",
+            ),
+            (
+                plan.with_payload(112).and_then(Plan::with_stamps),
+                "a probe that is stamped has at least 113 bytes of payload, not 112",
             ),
         ] {
             assert_eq!(result.unwrap_err().to_string(), message);

@@ -1,16 +1,21 @@
 //! The receiving half: each answer is stamped, checked against the run, and noted once.
 
+use std::collections::BTreeMap;
 use std::io;
-use std::net::UdpSocket;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
-use netproto::probe::{MAX_LEN, Probe, ProbeError};
+use netio::stamp::StampSource;
+use netio::udp::timed::TimedSocket;
+use netproto::probe::{self, MAX_LEN, Probe, ProbeError};
 use netstats::arrival::{Arrival, Arrivals};
 
-use super::record::Answer;
-use super::{Plan, Progress, Shared, Test};
+use super::pattern::Schedule;
+use super::record::StampedBy;
+use super::{Plan, Progress, Second, Shared, Test};
 use crate::clock;
+use crate::figures::hops::Stamped;
+use crate::figures::trace::{Answer, Trace};
 
 /// The longest wait between two looks at the clock and the stop flag.
 const TICK: Duration = Duration::from_millis(100);
@@ -24,12 +29,18 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 /// What the receiver leaves behind.
 #[derive(Debug, Default)]
 pub(super) struct Receiving {
-    /// The first copy of each answer, in order of arrival.
-    pub(super) arrivals: Vec<Answer>,
-    /// Further copies.
-    pub(super) duplicates: u64,
-    /// Answers that were overtaken (RFC 4737).
-    pub(super) reordered: u32,
+    /// Every answer, in order of arrival.
+    pub(super) answers: Vec<Answer>,
+    /// Copies that were no longer kept.
+    pub(super) copies_not_kept: u64,
+    /// Answers with the stamps that they asked for.
+    pub(super) stamped: Vec<Stamped>,
+    /// Answers by the DSCP that they came back with.
+    pub(super) dscp_returned: BTreeMap<u8, u32>,
+    /// Answers that the kernel dropped here.
+    pub(super) receive_drops: u32,
+    /// Who took the times.
+    pub(super) stamped_by: StampedBy,
     /// Datagrams that bear the probe's magic but were damaged or cut.
     pub(super) corrupt: u64,
     /// Datagrams that are not of this run.
@@ -48,84 +59,147 @@ pub(super) struct Receiving {
 /// user asks to end.
 pub(super) fn receive_all(
     test: &Test<'_>,
-    socket: &UdpSocket,
+    socket: &TimedSocket,
     nonce: u64,
     shared: &Shared,
     progress: &mut dyn FnMut(Progress),
 ) -> Receiving {
-    let mut receiving = Receiving::default();
-    let mut arrivals = Arrivals::new(test.plan.packets());
+    let mut receiver = socket.receiver();
+    let mut watch = Watch::new(test, shared, nonce);
     let mut patience = Patience::default();
     let mut buffer = vec![0; MAX_LEN + 1];
-    let mut tell_at = clock::now() + PROGRESS_EVERY;
+    let begun = clock::now();
+    let mut tell_at = begun + PROGRESS_EVERY;
     loop {
         let now = clock::now();
         if test.interrupt.asked() {
-            receiving.interrupted = true;
+            watch.receiving.interrupted = true;
             break;
         }
-        let wait = patience.left(now, test.plan, shared, arrivals.received());
+        let answered = watch.arrivals.received();
+        let wait = patience.left(now, test.plan, shared, answered, watch.longest_rtt);
         if wait.is_zero() {
             break;
         }
         if now >= tell_at {
             tell_at += PROGRESS_EVERY;
             progress(Progress {
+                since_start: now.saturating_sub(begun),
                 sent: shared.sent.load(Ordering::Relaxed),
-                answered: arrivals.received(),
-                of: test.plan.packets(),
+                answered,
+                of: test.plan.probes(),
+                second: std::mem::take(&mut watch.second),
             });
         }
-        let (length, at) = match receive(socket, &mut buffer, wait.min(TICK)) {
-            Ok(Some(received)) => received,
-            Ok(None) => continue,
+        match receiver.receive(&mut buffer, wait.min(TICK)) {
+            Ok(Some(arrived)) => {
+                let at = clock::of(arrived.stamp.at);
+                let datagram = buffer.get(..arrived.length).unwrap_or_default();
+                let dscp = arrived.traffic_class.map(|class| class >> 2);
+                watch.datagram(datagram, at, dscp, arrived.stamp.source);
+            }
+            Ok(None) => {}
             Err(error) => {
-                receiving.refusals += 1;
-                if arrivals.received() == 0 {
-                    receiving.error = Some(error);
+                watch.receiving.refusals += 1;
+                if answered == 0 {
+                    watch.receiving.error = Some(error);
                     break;
                 }
-                continue;
             }
-        };
-        let datagram = buffer.get(..length).unwrap_or_default();
-        match check(datagram, test, nonce, shared) {
-            Ok((sequence, sent)) => {
-                if matches!(
-                    arrivals.arrived(sequence),
-                    Arrival::InOrder | Arrival::Reordered
-                ) {
-                    shared.answered.store(true, Ordering::Relaxed);
-                    patience.longest_rtt = patience.longest_rtt.max(at.saturating_sub(sent));
-                    receiving.arrivals.push(Answer { sequence, at });
-                }
-            }
-            Err(Refuse::Corrupt) => receiving.corrupt += 1,
-            Err(Refuse::Stray) => receiving.strays += 1,
         }
     }
-    receiving.duplicates = arrivals.duplicates();
-    receiving.reordered = arrivals.reordered();
+    let mut receiving = watch.receiving;
+    receiving.receive_drops = receiver.kernel_drops();
     receiving.ended_at = clock::now();
     receiving
 }
 
-/// One datagram and the time it was received, or `None` when `wait` passed without one. The only
-/// place where a time of arrival is read.
-fn receive(
-    socket: &UdpSocket,
-    buffer: &mut [u8],
-    wait: Duration,
-) -> io::Result<Option<(usize, Duration)>> {
-    socket.set_read_timeout(Some(wait.max(Duration::from_millis(1))))?;
-    match socket.recv(buffer) {
-        Ok(length) => Ok(Some((length, clock::now()))),
-        Err(error) => match error.kind() {
-            io::ErrorKind::WouldBlock | io::ErrorKind::TimedOut | io::ErrorKind::Interrupted => {
-                Ok(None)
+/// Checks what comes against what was sent, and notes it.
+struct Watch<'t> {
+    test: &'t Test<'t>,
+    shared: &'t Shared,
+    nonce: u64,
+    /// The size of each probe.
+    sizes: Vec<u16>,
+    arrivals: Arrivals,
+    longest_rtt: Duration,
+    second: Second,
+    receiving: Receiving,
+}
+
+impl<'t> Watch<'t> {
+    fn new(test: &'t Test<'t>, shared: &'t Shared, nonce: u64) -> Watch<'t> {
+        Watch {
+            test,
+            shared,
+            nonce,
+            sizes: Schedule::of(test.plan)
+                .map(|slot| slot.bytes as u16)
+                .collect(),
+            arrivals: Arrivals::new(test.plan.probes()),
+            longest_rtt: Duration::ZERO,
+            second: Second::default(),
+            receiving: Receiving::default(),
+        }
+    }
+
+    fn datagram(&mut self, datagram: &[u8], at: Duration, dscp: Option<u8>, by: StampSource) {
+        let (sequence, sent) = match self.check(datagram) {
+            Ok(known) => known,
+            Err(Refuse::Corrupt) => return self.receiving.corrupt += 1,
+            Err(Refuse::Stray) => return self.receiving.strays += 1,
+        };
+        let receiving = &mut self.receiving;
+        match by {
+            StampSource::Kernel => receiving.stamped_by.kernel += 1,
+            StampSource::Program => receiving.stamped_by.program += 1,
+        }
+        if let Some(dscp) = dscp {
+            *receiving.dscp_returned.entry(dscp).or_default() += 1;
+        }
+        if receiving.answers.len() < Trace::room(self.sizes.len()) {
+            receiving.answers.push(Answer { sequence, at });
+        } else {
+            receiving.copies_not_kept += 1;
+        }
+        if self.arrivals.arrived(sequence) == Arrival::Duplicate {
+            return;
+        }
+        self.shared.answered.store(true, Ordering::Relaxed);
+        let rtt = at.saturating_sub(sent);
+        self.longest_rtt = self.longest_rtt.max(rtt);
+        self.second.add(rtt, datagram.len() as u64);
+        if self.test.plan.stamps() && sequence >= self.test.plan.warmup() {
+            let stamps = probe::stamps(datagram).collect();
+            self.receiving.stamped.push(Stamped { rtt, stamps });
+        }
+    }
+
+    /// The sequence number of a whole and undamaged answer to this test, and when that probe was
+    /// sent.
+    fn check(&self, datagram: &[u8]) -> Result<(u32, Duration), Refuse> {
+        let probe = match Probe::parse(datagram) {
+            Ok(probe) => probe,
+            Err(ProbeError::Length { .. } | ProbeError::Padding(_)) => {
+                return Err(Refuse::Corrupt);
             }
-            _ => Err(error),
-        },
+            Err(_) => return Err(Refuse::Stray),
+        };
+        if probe.run != self.test.run.id || probe.nonce != self.nonce {
+            return Err(Refuse::Stray);
+        }
+        let place = probe.sequence as usize;
+        // An answer to what was never sent is nobody's.
+        let slot = self.shared.sent_at.get(place);
+        let nanos = match slot.map_or(0, |slot| slot.load(Ordering::Acquire)) {
+            0 => return Err(Refuse::Stray),
+            nanos => nanos,
+        };
+        let size = self.sizes.get(place).copied().map(usize::from);
+        if size != Some(datagram.len()) || probe.stamps != self.test.plan.stamps() {
+            return Err(Refuse::Corrupt);
+        }
+        Ok((probe.sequence, Duration::from_nanos(nanos)))
     }
 }
 
@@ -137,37 +211,9 @@ enum Refuse {
     Stray,
 }
 
-/// The sequence number of a whole and undamaged answer to this test, and when that probe was sent.
-fn check(
-    datagram: &[u8],
-    test: &Test<'_>,
-    nonce: u64,
-    shared: &Shared,
-) -> Result<(u32, Duration), Refuse> {
-    let probe = match Probe::parse(datagram) {
-        Ok(probe) => probe,
-        Err(ProbeError::Length { .. } | ProbeError::Padding(_)) => return Err(Refuse::Corrupt),
-        Err(_) => return Err(Refuse::Stray),
-    };
-    if probe.run != test.run.id || probe.nonce != nonce {
-        return Err(Refuse::Stray);
-    }
-    if datagram.len() != test.plan.payload() {
-        return Err(Refuse::Corrupt);
-    }
-    // An answer to what was never sent is nobody's.
-    let slot = shared.sent_at.get(probe.sequence as usize);
-    match slot.map_or(0, |slot| slot.load(Ordering::Acquire)) {
-        0 => Err(Refuse::Stray),
-        nanos => Ok((probe.sequence, Duration::from_nanos(nanos))),
-    }
-}
-
 /// Until when to listen, once the last probe is out.
 #[derive(Debug, Default)]
 struct Patience {
-    /// Of all answers so far.
-    longest_rtt: Duration,
     /// When the last probe was seen to be out.
     last_sent: Option<Duration>,
     /// When all were seen to be answered.
@@ -175,14 +221,21 @@ struct Patience {
 }
 
 impl Patience {
-    fn left(&mut self, now: Duration, plan: &Plan, shared: &Shared, answered: u32) -> Duration {
-        let done = answered == plan.packets() || shared.sending_done.load(Ordering::Acquire);
+    fn left(
+        &mut self,
+        now: Duration,
+        plan: &Plan,
+        shared: &Shared,
+        answered: u32,
+        longest_rtt: Duration,
+    ) -> Duration {
+        let done = answered == plan.probes() || shared.sending_done.load(Ordering::Acquire);
         if !done {
             return TICK;
         }
         if answered == shared.sent.load(Ordering::Relaxed) {
             let since = *self.all_answered.get_or_insert(now);
-            let linger = self.longest_rtt.clamp(*LINGER.start(), *LINGER.end());
+            let linger = longest_rtt.clamp(*LINGER.start(), *LINGER.end());
             return (since + linger).saturating_sub(now);
         }
         let since =

@@ -1,51 +1,34 @@
-//! What a UDP test leaves: times and fates, before any arithmetic.
+//! What a UDP test leaves, before any arithmetic; and the whole result of one.
 
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use netstats::summary::Summary;
+
 use super::{Plan, Run};
-
-/// The first copy of an answer.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Answer {
-    /// Of which probe.
-    pub sequence: u32,
-    /// When it was received.
-    pub at: Duration,
-}
-
-/// What became of one probe.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Fate {
-    /// It never left this machine: the test ended first, or there was no room to send it.
-    Unsent,
-    /// It came back within the loss deadline, after this time.
-    Answered(Duration),
-    /// It came back after the loss deadline. Counted as lost (RFC 6673), and apart.
-    Late(Duration),
-    /// It did not come back, and its deadline has passed.
-    Lost,
-    /// It had not come back, and its deadline had not passed, when the test was ended. Not a loss.
-    InFlight,
-}
+use crate::figures::hops::{Hops, Stamped};
+use crate::figures::trace::Trace;
+use crate::figures::trust::{self, Conduct};
+use crate::figures::{Carrier, Figures};
 
 /// The whole of one test. Times are monotonic, since an origin that is the same for all of them.
 #[derive(Debug, Clone)]
 pub struct Record {
-    /// Where the probes went.
+    /// Where the probes came from.
+    pub local: SocketAddr,
+    /// Where they went.
     pub address: SocketAddr,
     /// What was ordered.
     pub plan: Plan,
     /// What it is recognised by.
     pub run: Run,
-    /// When each probe was sent, by sequence number.
-    pub sent_at: Vec<Option<Duration>>,
-    /// The first copy of each answer, in order of arrival.
-    pub arrivals: Vec<Answer>,
-    /// Further copies of answers.
-    pub duplicates: u64,
-    /// Answers that were overtaken by a later one (RFC 4737).
-    pub reordered: u32,
+    /// What was sent and what came back, the warm-up included.
+    pub trace: Trace,
+    /// Answers with the stamps of the nodes on their way, where these were asked for; first copies
+    /// only, without the warm-up.
+    pub stamped: Vec<Stamped>,
+    /// Answers by the DSCP that they came back with; empty where the kernel does not tell.
+    pub dscp_returned: Vec<(u8, u32)>,
     /// Answers that came back damaged or cut.
     pub corrupt: u64,
     /// Datagrams that were not of this test.
@@ -54,46 +37,111 @@ pub struct Record {
     pub refusals: u32,
     /// Probes that this machine did not let out.
     pub local_drops: u32,
-    /// How long after its deadline each probe was sent.
+    /// Answers that this machine dropped because its queue was full.
+    pub receive_drops: u32,
+    /// Answers whose time was taken by the kernel, and those of which the program took it.
+    pub stamped_by: StampedBy,
+    /// How long after its deadline each probe was sent, the warm-up left out.
     pub pacing_errors: Vec<Duration>,
     /// Probes that were sent only when the next one was already due.
     pub missed_slots: u32,
     /// Whether the user ended it early.
     pub interrupted: bool,
-    /// When it ended.
-    pub ended_at: Duration,
+}
+
+/// Who took the times of arrival.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct StampedBy {
+    /// The kernel, as the datagram came in.
+    pub kernel: u64,
+    /// This program, when it read the datagram.
+    pub program: u64,
+}
+
+/// A finished test: what happened, its figures, and how far to trust them.
+#[derive(Debug, Clone)]
+pub struct Measurement {
+    /// What happened.
+    pub record: Record,
+    /// The figures of the path.
+    pub figures: Figures,
+    /// Where on the way the time went; `None` when nobody stamped.
+    pub hops: Option<Hops>,
+    /// How the measuring machine did.
+    pub conduct: Conduct,
+    /// Why the run says less than it seems to; empty for one that can be trusted.
+    pub limits: Vec<String>,
+    /// What else a reader must know; one sentence each.
+    pub notes: Vec<String>,
+}
+
+impl Measurement {
+    /// Computes all of it.
+    pub fn of(record: Record) -> Measurement {
+        let figures = Figures::of(&record.trace, Carrier::of(record.address));
+        let StampedBy { kernel, program } = record.stamped_by;
+        let stamps = kernel + program;
+        let conduct = Conduct {
+            pacing_error: Summary::of(record.pacing_errors.iter().copied()),
+            missed_slots: record.missed_slots,
+            local_drops: record.local_drops,
+            receive_drops: record.receive_drops,
+            kernel_stamped_pct: (stamps > 0).then(|| kernel as f64 * 100.0 / stamps as f64),
+        };
+        let mut notes = record.notes(&figures);
+        notes.extend(trust::unsettled(&figures));
+        Measurement {
+            hops: Hops::of(&record.stamped),
+            limits: trust::limits(&figures, &conduct),
+            notes,
+            conduct,
+            figures,
+            record,
+        }
+    }
+
+    /// The DSCP that most answers came back with.
+    pub fn dscp_returned(&self) -> Option<u8> {
+        let returned = self.record.dscp_returned.iter();
+        returned.max_by_key(|(_, n)| *n).map(|(dscp, _)| *dscp)
+    }
 }
 
 impl Record {
-    /// Probes that left this machine.
-    pub fn sent(&self) -> u32 {
-        self.sent_at.iter().flatten().count() as u32
-    }
-
-    /// One fate for each sequence number.
-    pub fn fates(&self) -> Vec<Fate> {
-        let deadline = self.plan.loss_deadline();
-        let mut fates: Vec<Fate> = self
-            .sent_at
-            .iter()
-            .map(|sent| match sent {
-                None => Fate::Unsent,
-                Some(sent) if self.ended_at.saturating_sub(*sent) < deadline => Fate::InFlight,
-                Some(_) => Fate::Lost,
-            })
-            .collect();
-        for answer in &self.arrivals {
-            let place = answer.sequence as usize;
-            if let (Some(fate), Some(Some(sent))) = (fates.get_mut(place), self.sent_at.get(place))
-            {
-                let rtt = answer.at.saturating_sub(*sent);
-                *fate = if rtt <= deadline {
-                    Fate::Answered(rtt)
-                } else {
-                    Fate::Late(rtt)
-                };
+    fn notes(&self, figures: &Figures) -> Vec<String> {
+        let mut notes = Vec::new();
+        if self.interrupted {
+            notes.push(format!(
+                "ended early: {} of {} packets sent, {} still in flight (neither answered nor lost)",
+                figures.sent,
+                self.plan.packets(),
+                figures.in_flight
+            ));
+        }
+        if self.refusals > 0 {
+            notes.push(
+                "the target answered at first, then its port was closed: it ended during the test"
+                    .to_owned(),
+            );
+        }
+        if self.corrupt > 0 {
+            notes.push(format!(
+                "{} answers came back damaged and count as not received",
+                self.corrupt
+            ));
+        }
+        let ordered = self.plan.dscp();
+        for (dscp, n) in &self.dscp_returned {
+            if ordered != 0 && *dscp != ordered {
+                notes.push(format!(
+                    "{n} answers came back with DSCP {dscp}, not {ordered}: a node re-marked them, or \
+                     the echo does not copy the mark"
+                ));
             }
         }
-        fates
+        if self.plan.stamps() && self.stamped.iter().all(|answer| answer.stamps.is_empty()) {
+            notes.push("no node on the way stamped the probes: no delay by hop".to_owned());
+        }
+        notes
     }
 }

@@ -1,13 +1,14 @@
 //! The sending half: one datagram at each absolute deadline, whatever comes back.
 
 use std::io;
-use std::net::UdpSocket;
 use std::num::NonZeroU64;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
+use netio::udp::timed::TimedSocket;
 use netproto::probe::Probe;
 
+use super::pattern::Schedule;
 use super::{Pace, Shared, Test};
 use crate::clock;
 
@@ -37,7 +38,7 @@ pub(super) struct Sending {
 /// Sends every probe of the plan, or until told to stop.
 pub(super) fn send_all(
     test: &Test<'_>,
-    socket: &UdpSocket,
+    socket: &TimedSocket,
     nonce: u64,
     shared: &Shared,
 ) -> Sending {
@@ -48,16 +49,18 @@ pub(super) fn send_all(
     // the pacing error says so.
     let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
     let mut sending = Sending::default();
-    let mut datagram = vec![0; plan.payload()];
+    let mut buffer = vec![0; plan.payload()];
     let start = clock::now() + LEAD;
-    for (sequence, slot) in (0..).zip(&shared.sent_at) {
-        let deadline = start + plan.interval() * sequence;
+    for ((sequence, slot), due) in (0..).zip(&shared.sent_at).zip(Schedule::of(plan)) {
+        let deadline = start + due.at;
         let probe = Probe {
             run: run.id,
             nonce,
             sequence,
+            stamps: plan.stamps(),
         };
-        if let Err(error) = probe.encode(&mut datagram) {
+        let datagram = buffer.get_mut(..due.bytes).unwrap_or_default();
+        if let Err(error) = probe.encode(datagram) {
             sending.error = Some(io::Error::other(error));
             break;
         }
@@ -65,12 +68,14 @@ pub(super) fn send_all(
             break;
         };
         let late_by = now.saturating_sub(deadline);
-        sending.pacing_errors.push(late_by);
-        sending.missed_slots += u32::from(late_by >= plan.interval());
+        if sequence >= plan.warmup() {
+            sending.pacing_errors.push(late_by);
+            sending.missed_slots += u32::from(late_by >= plan.interval());
+        }
         // Before the call: on loopback the answer can be here before it returns.
         slot.store(now.as_nanos() as u64, Ordering::Release);
         shared.sent.fetch_add(1, Ordering::Relaxed);
-        let Err(error) = send(socket, &datagram, &mut sending.refusals) else {
+        let Err(error) = send(socket, datagram, &mut sending.refusals) else {
             continue;
         };
         let dropped_here = is_local_drop(&error);
@@ -81,7 +86,7 @@ pub(super) fn send_all(
         slot.store(0, Ordering::Release);
         shared.sent.fetch_sub(1, Ordering::Relaxed);
         sending.local_drops += u32::from(dropped_here);
-        let hopeless = !dropped_here || sending.local_drops == plan.packets();
+        let hopeless = !dropped_here || sending.local_drops == plan.probes();
         if hopeless {
             sending.error = Some(error);
             break;
@@ -115,15 +120,14 @@ fn wait_for(deadline: Duration, pace: Pace, shared: &Shared) -> Option<Duration>
 
 /// Sends one datagram. An ICMP error for an earlier probe is reported by the kernel on the next
 /// call, which then sends nothing: it is counted and the call is made once more.
-fn send(socket: &UdpSocket, datagram: &[u8], refusals: &mut u32) -> io::Result<()> {
-    let result = match socket.send(datagram) {
+fn send(socket: &TimedSocket, datagram: &[u8], refusals: &mut u32) -> io::Result<()> {
+    match socket.send(datagram) {
         Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
             *refusals += 1;
             socket.send(datagram)
         }
         result => result,
-    };
-    result.map(|_| ())
+    }
 }
 
 fn is_local_drop(error: &io::Error) -> bool {

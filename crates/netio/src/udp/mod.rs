@@ -5,7 +5,8 @@
 //! datagrams of one peer, end to end in one buffer), [`ReceiveBatch`] and [`SendBatch`] (the
 //! buffers, all made once), [`SocketSet`] (which of many sockets has something?), then [`admission`], the door of
 //! everything that answers datagrams, and its two rules: [`source`] (may this source be answered?)
-//! and [`rate`] (how often?). [`timed`] is the socket of a program that measures: one datagram at a
+//! and [`rate`] (how often?). [`stamping`] is what both do for probes
+//! that ask for delay by hop. [`timed`] is the socket of a program that measures: one datagram at a
 //! time, each with the kernel's own time of its arrival.
 
 #![expect(
@@ -22,6 +23,7 @@ mod send;
 mod set;
 mod socket;
 pub mod source;
+pub mod stamping;
 pub mod timed;
 mod train;
 

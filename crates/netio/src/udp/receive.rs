@@ -119,6 +119,28 @@ impl ReceiveBatch {
         (places.start..end).map(|index| self.train(index))
     }
 
+    /// The datagrams at `places` that may be altered: all of each train whose first one is `wanted`.
+    /// What is received at once comes from one peer, which sends one kind of datagram.
+    pub(super) fn datagrams_mut(
+        &mut self,
+        places: Range<usize>,
+        wanted: impl Fn(&[u8]) -> bool,
+    ) -> impl Iterator<Item = &mut [u8]> {
+        let end = places.end.min(self.filled);
+        let (slots, headers) = (&self.slots, &self.headers);
+        let payloads = self.payloads.chunks_exact_mut(STRIDE).enumerate();
+        let chosen = payloads.take(end).skip(places.start);
+        chosen.flat_map(move |(index, payload)| {
+            let (slot, message) = (&slots[index], &headers[index]);
+            let payload = &mut payload[..(message.msg_len as usize).min(SLOT)];
+            if !wanted(payload) {
+                return [].chunks_mut(1);
+            }
+            let size = segment_size(slot, &message.msg_hdr).unwrap_or(payload.len());
+            payload.chunks_mut(size.max(1))
+        })
+    }
+
     fn train(&self, index: usize) -> Train<'_> {
         let (slot, message) = (&self.slots[index], &self.headers[index]);
         let start = index * STRIDE;
@@ -153,6 +175,16 @@ impl ReceiveBatch {
             }
         }
     }
+}
+
+/// The size that the kernel says it joined datagrams at.
+fn segment_size(slot: &Slot, header: &libc::msghdr) -> Option<usize> {
+    let mut messages = slot.control.messages(header.msg_controllen as _);
+    let (.., data) =
+        messages.find(|(level, kind, _)| (*level, *kind) == (libc::SOL_UDP, libc::UDP_GRO))?;
+    usize::try_from(control::int(data)?)
+        .ok()
+        .filter(|size| *size > 0)
 }
 
 /// `struct in_pktinfo`: the interface, the local address that would answer, the address that the

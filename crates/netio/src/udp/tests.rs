@@ -1,8 +1,9 @@
 //! The batches over real sockets.
 
 use std::net::SocketAddr;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
+use netproto::probe::{self, Node, Probe};
 use tokio::io::unix::AsyncFd;
 use tokio::time::timeout;
 
@@ -53,6 +54,52 @@ async fn datagrams_of_every_size_arrive_as_they_were_sent() {
             assert_eq!((sent.datagrams, sent.bytes), (1, size as u64));
             let received = receive(&server, 1).await;
             assert_eq!(received, [(client.get_ref().local_addr(), payload)]);
+        }
+    }
+}
+
+#[tokio::test]
+async fn each_datagram_of_a_train_of_probes_is_stamped_and_other_trains_are_left_alone() {
+    for asking in [true, false] {
+        let (server, client) = pair(false);
+        let mut sent = Vec::new();
+        for sequence in 0..5 {
+            let mut datagram = [0; 200];
+            let probe = Probe {
+                run: 1,
+                nonce: 2,
+                sequence,
+                stamps: asking,
+            };
+            probe.encode(&mut datagram).unwrap();
+            sent.extend(datagram);
+        }
+        let train = Train {
+            segment_size: 200,
+            ..Train::one(None, &sent)
+        };
+        let mut out = SendBatch::new();
+        out.send(&client, std::iter::once(train)).await.unwrap();
+        let mut batch = ReceiveBatch::new();
+        let mut received = Vec::new();
+        while received.len() < 5 {
+            let mut ready = timeout(PATIENCE, server.readable()).await.unwrap().unwrap();
+            batch.clear();
+            let Ok(places) = batch.receive(server.get_ref()) else {
+                ready.clear_ready();
+                continue;
+            };
+            stamping::stamp_probes(&mut batch, places.clone(), Node::Echo, Instant::now());
+            for train in batch.trains(places) {
+                received.extend(train.datagrams().map(<[u8]>::to_vec));
+            }
+        }
+        let stamps = received
+            .iter()
+            .map(|datagram| probe::stamps(datagram).count());
+        assert_eq!(stamps.collect::<Vec<_>>(), [usize::from(asking); 5]);
+        if !asking {
+            assert_eq!(received.concat(), sent);
         }
     }
 }

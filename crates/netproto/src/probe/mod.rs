@@ -20,7 +20,7 @@ mod stamp;
 #[cfg(test)]
 mod tests;
 
-pub use stamp::{Node, STAMPED_HEADER_LEN, STAMPS, Stamp, asks, stamp, stamps};
+pub use stamp::{Node, STAMPED_HEADER_LEN, STAMPS, Stamp, asks, depart, stamp, stamps};
 
 /// Bytes before the padding, and so the smallest probe.
 pub const HEADER_LEN: usize = 28;

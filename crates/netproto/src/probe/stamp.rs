@@ -72,6 +72,22 @@ pub fn stamp(datagram: &mut [u8], stamp: Stamp) -> bool {
     true
 }
 
+/// Moves the departure of the last stamp, which is that of a node that has held the datagram since;
+/// says whether there was one.
+pub fn depart(datagram: &mut [u8], departed: Duration) -> bool {
+    let Some(slots) = slots_of(datagram) else {
+        return false;
+    };
+    let Some(slots) = datagram.get_mut(slots) else {
+        return false;
+    };
+    let Some(slot) = slots.chunks_exact_mut(SLOT).rfind(|slot| slot[0] != 0) else {
+        return false;
+    };
+    slot[9..].copy_from_slice(&nanos(departed).to_be_bytes());
+    true
+}
+
 /// Whether a datagram asks for stamps: so that a clock need not be read for one that does not.
 pub fn asks(datagram: &[u8]) -> bool {
     slots_of(datagram).is_some()

@@ -100,6 +100,10 @@ fn the_nodes_on_the_way_stamp_a_probe_that_asks_and_it_is_still_whole() {
         assert!(stamp(&mut datagram, stamped));
     }
     assert_eq!(stamps(&datagram).collect::<Vec<_>>(), way);
+    // Who held it for longer than it thought says when it went.
+    assert!(depart(&mut datagram, Duration::from_nanos(700)));
+    assert_eq!(stamps(&datagram).last(), Some(seen(Node::Relay, 500, 700)));
+    assert!(depart(&mut datagram, Duration::from_nanos(600)));
     assert_eq!(Probe::parse(&datagram), Ok(asking));
     // The layout: a relay is 1, an echo 2; then two times of 8 bytes, big-endian.
     let mut relay = vec![1, 0, 0, 0, 0, 0, 0, 0, 100];

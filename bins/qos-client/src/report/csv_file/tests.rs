@@ -4,14 +4,19 @@ use std::collections::HashSet;
 use std::fs;
 
 /// The header as scripts and spreadsheets know it. Changing it leaves users with two files.
-const GOLDEN_HEADER: &str = "timestamp_utc,packets_sent,loss_pct,throughput_bps,rtt_mean_ms,\
-ipdv_abs_mean_ms,run_id,client,target,via,payload_bytes,interval_ms,loss_deadline_ms,\
-packets_answered,packets_late,packets_lost,packets_in_flight,local_drops,duplicates,reordered,\
-corrupt,loss_ci_low_pct,loss_ci_high_pct,loss_run_max,loss_run_mean,offered_bps,rtt_min_ms,\
-rtt_p50_ms,rtt_p95_ms,rtt_p99_ms,rtt_max_ms,rtt_stddev_ms,jitter_rfc3550_ms,jitter_rfc3550_n,\
-ipdv_n,pdv_p95_ms,pdv_p99_ms,pacing_error_p50_ms,pacing_error_p99_ms,missed_slots,http_status,\
-http_connect_ms,http_first_byte_ms,http_total_ms,http_body_bytes,http_throughput_bps,cache_status,\
-verdict,tool_version\r\n";
+const GOLDEN_HEADER: &str = "timestamp_utc,packets_sent,loss_pct,throughput_bps,rtt_mean_ms,ipdv_abs_mean_ms,run_id,client,\
+target,via,pattern,seed,payload_bytes,interval_ms,warmup_packets,loss_deadline_ms,dscp,\
+dscp_returned,packets_answered,packets_late,packets_lost,packets_in_flight,local_drops,\
+receive_drops,duplicates,replicated,reordered,reorder_extent_max,corrupt,loss_n,loss_ci_low_pct,\
+loss_ci_high_pct,loss_run_max,loss_run_mean,burst_count,burst_max,burst_mean,burst_density_pct,\
+gap_density_pct,offered_bps,achieved_bps,achieved_ip_bps,achieved_frame_bps,goodput_bps,rtt_n,\
+rtt_min_ms,rtt_p50_ms,rtt_p95_ms,rtt_p99_ms,rtt_max_ms,rtt_stddev_ms,jitter_rfc3550_ms,\
+jitter_rfc3550_n,ipdv_n,pdv_p95_ms,pdv_p99_ms,r_factor,mos,burst_ratio,hop_n,\
+hop_client_proxy_p50_ms,hop_proxy_residence_p50_ms,hop_proxy_server_p50_ms,\
+hop_server_residence_p50_ms,pacing_n,pacing_error_p50_ms,pacing_error_p99_ms,missed_slots,\
+kernel_stamped_pct,measurement_limited,http_status,http_connect_ms,http_first_byte_ms,\
+http_transfer_ms,http_total_ms,http_body_bytes,http_throughput_bps,cache_status,verdict,\
+tool_version\r\n";
 
 fn row(client: u32, target: &str) -> Row {
     let at = "2026-03-01T12:30:00Z".parse().unwrap();

@@ -1,0 +1,200 @@
+//! When probes are sent and how large each is: the shapes that traffic can have, seeded, so that a
+//! run can be had again.
+
+use std::fmt;
+use std::str::FromStr;
+use std::time::Duration;
+
+use netproto::probe;
+use rand::{Rng as _, SeedableRng as _};
+use rand_chacha::ChaCha8Rng;
+
+use super::Plan;
+
+/// Probes in a row of the burst pattern, unless told otherwise.
+const BURST: u32 = 10;
+/// The longest burst.
+pub const MAX_BURST: u32 = 10_000;
+/// The longest of the gaps of the poisson pattern, in mean gaps: longer ones are one in 20,000, and
+/// would keep a test from ending.
+const LONGEST_GAP: f64 = 10.0;
+
+/// The shape of the traffic. On average every one of them sends one probe an interval.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Pattern {
+    /// Constant rate: one probe every interval.
+    #[default]
+    Cbr,
+    /// So many probes at once, then silence for as many intervals.
+    Burst(u32),
+    /// Gaps drawn from the exponential distribution with the interval as its mean.
+    Poisson,
+    /// Constant rate, with sizes drawn evenly between the smallest probe and the payload ordered.
+    Vbr,
+}
+
+/// Why a text is no pattern.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("a pattern is cbr, burst, burst:N with N from 2 to {MAX_BURST}, poisson or vbr; not {0:?}")]
+pub struct PatternError(String);
+
+impl FromStr for Pattern {
+    type Err = PatternError;
+
+    fn from_str(text: &str) -> Result<Pattern, PatternError> {
+        Ok(match text {
+            "cbr" => Pattern::Cbr,
+            "burst" => Pattern::Burst(BURST),
+            "poisson" => Pattern::Poisson,
+            "vbr" => Pattern::Vbr,
+            other => match other.strip_prefix("burst:").map(str::parse) {
+                Some(Ok(packets @ 2..=MAX_BURST)) => Pattern::Burst(packets),
+                _ => return Err(PatternError(text.to_owned())),
+            },
+        })
+    }
+}
+
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Pattern::Cbr => write!(f, "cbr"),
+            Pattern::Burst(packets) => write!(f, "burst:{packets}"),
+            Pattern::Poisson => write!(f, "poisson"),
+            Pattern::Vbr => write!(f, "vbr"),
+        }
+    }
+}
+
+/// When the next probe is due, and its size.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Slot {
+    /// Since the first probe.
+    pub(super) at: Duration,
+    /// Bytes of payload.
+    pub(super) bytes: usize,
+}
+
+/// The slots of a plan, in order. The same plan gives the same slots.
+#[derive(Debug, Clone)]
+pub(super) struct Schedule {
+    plan: Plan,
+    chance: ChaCha8Rng,
+    sequence: u32,
+    /// Of the poisson pattern: when the next is due.
+    next: Duration,
+}
+
+impl Schedule {
+    pub(super) fn of(plan: &Plan) -> Schedule {
+        Schedule {
+            plan: *plan,
+            chance: ChaCha8Rng::seed_from_u64(plan.seed()),
+            sequence: 0,
+            next: Duration::ZERO,
+        }
+    }
+}
+
+impl Iterator for Schedule {
+    type Item = Slot;
+
+    fn next(&mut self) -> Option<Slot> {
+        let (sequence, plan) = (self.sequence, &self.plan);
+        if sequence >= plan.probes() {
+            return None;
+        }
+        self.sequence += 1;
+        let regular = |sequence: u32| plan.interval() * sequence;
+        let mut slot = Slot {
+            at: regular(sequence),
+            bytes: plan.payload(),
+        };
+        match plan.pattern() {
+            Pattern::Cbr => {}
+            Pattern::Burst(packets) => slot.at = regular(sequence - sequence % packets),
+            Pattern::Poisson => {
+                slot.at = self.next;
+                let uniform: f64 = self.chance.random();
+                let gap = (-(1.0 - uniform).ln()).min(LONGEST_GAP);
+                self.next += plan.interval().mul_f64(gap);
+            }
+            Pattern::Vbr => {
+                let smallest = if plan.stamps() {
+                    probe::STAMPED_HEADER_LEN
+                } else {
+                    probe::HEADER_LEN
+                };
+                slot.bytes = self.chance.random_range(smallest..=plan.payload());
+            }
+        }
+        Some(slot)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn slots(pattern: Pattern, packets: u64, seed: u64) -> Vec<Slot> {
+        let plan = Plan::default()
+            .with_packets(packets)
+            .and_then(|plan| plan.with_interval(Duration::from_millis(10)))
+            .unwrap()
+            .with_pattern(pattern)
+            .with_seed(seed);
+        Schedule::of(&plan).collect()
+    }
+
+    #[test]
+    fn a_pattern_is_written_as_it_is_read() {
+        for text in ["cbr", "burst:10", "burst:2", "poisson", "vbr"] {
+            assert_eq!(text.parse::<Pattern>().unwrap().to_string(), text);
+        }
+        assert_eq!("burst".parse(), Ok(Pattern::Burst(10)));
+        for text in ["", "CBR", "burst:1", "burst:10001", "burst:", "burst:-1"] {
+            assert!(text.parse::<Pattern>().is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn bursts_stand_where_their_first_probe_would_and_are_followed_by_silence() {
+        let at: Vec<u128> = slots(Pattern::Burst(3), 7, 1)
+            .iter()
+            .map(|slot| slot.at.as_millis())
+            .collect();
+        assert_eq!(at, [0, 0, 0, 30, 30, 30, 60]);
+    }
+
+    #[test]
+    fn poisson_gaps_have_the_interval_as_mean_and_as_deviation() {
+        // The exponential distribution's deviation is its mean. Of 10,000 gaps the mean is known to
+        // 1 %, so 5 % is five deviations away.
+        let slots = slots(Pattern::Poisson, 10_001, 7);
+        let gaps: Vec<f64> = slots
+            .windows(2)
+            .map(|pair| (pair[1].at.as_secs_f64() - pair[0].at.as_secs_f64()) * 1e3)
+            .collect();
+        let mean = gaps.iter().sum::<f64>() / 1e4;
+        let deviation = (gaps.iter().map(|gap| (gap - mean).powi(2)).sum::<f64>() / 1e4).sqrt();
+        assert!((mean - 10.0).abs() < 0.5, "{mean}");
+        assert!((deviation - 10.0).abs() < 0.5, "{deviation}");
+    }
+
+    #[test]
+    fn variable_sizes_are_spread_evenly_from_the_smallest_probe_to_the_payload() {
+        let slots = slots(Pattern::Vbr, 10_000, 7);
+        let sizes = || slots.iter().map(|slot| slot.bytes);
+        assert_eq!((sizes().min(), sizes().max()), (Some(28), Some(128)));
+        let mean = sizes().sum::<usize>() as f64 / 1e4;
+        assert!((mean - 78.0).abs() < 1.5, "{mean}");
+    }
+
+    #[test]
+    fn the_seed_decides() {
+        for pattern in [Pattern::Poisson, Pattern::Vbr] {
+            assert_eq!(slots(pattern, 50, 3), slots(pattern, 50, 3));
+            assert_ne!(slots(pattern, 50, 3), slots(pattern, 50, 4));
+        }
+    }
+}
