@@ -71,6 +71,7 @@ async fn work(equipment: Equipment) -> io::Result<()> {
         log,
         http,
         stop,
+        ..
     } = equipment.station;
     let counters = equipment.counters;
     let watch = Watch::new();

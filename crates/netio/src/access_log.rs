@@ -109,6 +109,8 @@ pub struct Entry {
     pub(crate) label: &'static str,
     /// Whether the client got less than all of it.
     pub(crate) is_cut: bool,
+    /// Of a tunnel: how many bytes came from the client.
+    pub(crate) up_bytes: Option<u64>,
 }
 
 /// At most [`TEXT_BYTES`] of it, with a sign that more stood there.
@@ -136,6 +138,7 @@ impl Entry {
             bytes: 0,
             label: "",
             is_cut: false,
+            up_bytes: None,
         }
     }
 
@@ -153,6 +156,7 @@ impl Entry {
             bytes: 0,
             label: "",
             is_cut: false,
+            up_bytes: None,
         }
     }
 }
@@ -166,6 +170,8 @@ struct JsonLine<'e> {
     version: &'e str,
     status: u16,
     body_bytes: u64,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    up_bytes: Option<u64>,
     duration_ms: f64,
     complete: bool,
     #[serde(skip_serializing_if = "str::is_empty")]
@@ -223,6 +229,9 @@ fn human(line: &mut String, entry: &Entry, now: &Zoned, milliseconds: f64) -> st
     )?;
     if !label.is_empty() {
         write!(line, " {label}")?;
+    }
+    if let Some(bytes) = entry.up_bytes {
+        write!(line, " {bytes} B up")?;
     }
     if entry.is_cut {
         line.push_str(" CUT");
@@ -282,6 +291,7 @@ fn json(entry: &Entry, now: &Zoned, milliseconds: f64) -> String {
         version: entry.version,
         status: entry.status.as_u16(),
         body_bytes: entry.bytes,
+        up_bytes: entry.up_bytes,
         duration_ms: (milliseconds * 1e3).round() / 1e3,
         complete: !entry.is_cut,
         cache: entry.label,
@@ -309,6 +319,7 @@ mod tests {
             bytes: 1024,
             label: "HIT",
             is_cut: false,
+            up_bytes: None,
         }
     }
 

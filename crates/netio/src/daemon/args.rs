@@ -163,7 +163,10 @@ pub fn network(text: &str) -> Result<IpNet, &'static str> {
 }
 
 /// A time that is not zero: nobody can keep a deadline of nothing.
-fn patience(text: &str) -> Result<Duration, String> {
+///
+/// # Errors
+/// What was expected.
+pub fn patience(text: &str) -> Result<Duration, String> {
     match humantime::parse_duration(text) {
         Ok(Duration::ZERO) => Err("expected more than no time".to_owned()),
         Ok(time) => Ok(time),

@@ -4,6 +4,7 @@ pub mod args;
 
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
+use std::sync::Arc;
 use std::time::Duration;
 
 use thiserror::Error;
@@ -49,6 +50,8 @@ pub struct Station {
     pub log: Option<AccessLog>,
     /// The bounds of its HTTP connections, some of which all workers share.
     pub http: Settings,
+    /// Every TCP address at which this process listens.
+    pub listens: Arc<[SocketAddr]>,
     /// Tells it when to end.
     pub stop: Stop,
 }
@@ -110,12 +113,14 @@ where
     let udp_address = udp.first().map(udp::Socket::local_addr);
     let admin_address = admin.as_ref().map(TcpListener::local_addr).transpose()?;
 
+    let listens: Arc<[SocketAddr]> = tcp_address.into_iter().chain(admin_address).collect();
     let (log, log_writer) = access_log::open(setup.log_format, io::stdout());
     let stations = http.into_iter().zip(udp).map(|(listener, udp)| Station {
         listener,
         udp,
         log: log.clone(),
         http: setup.http.clone(),
+        listens: Arc::clone(&listens),
         stop: stop.clone(),
     });
     let (equipment, mut panel) = equip(stations.collect());

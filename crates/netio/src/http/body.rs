@@ -28,17 +28,8 @@ pub async fn read_chunk(
     stall: Duration,
 ) -> Result<Option<Bytes>, ReadBodyError> {
     loop {
-        while !decoder.is_done() && !transport.input.is_empty() {
-            let filled = transport.input.filled();
-            let decoded = decoder.decode(filled)?;
-            let data = Bytes::copy_from_slice(&filled[decoded.data]);
-            transport.input.consume(decoded.consumed);
-            if !data.is_empty() {
-                return Ok(Some(data));
-            }
-            if decoded.consumed == 0 {
-                break;
-            }
+        if let Some(piece) = next_piece(&mut transport.input, decoder)? {
+            return Ok(Some(piece));
         }
         if decoder.is_done() {
             return Ok(None);
@@ -49,6 +40,26 @@ pub async fn read_chunk(
             return Ok(None);
         }
     }
+}
+
+/// The next piece of a body among what has come; `None` if the end is reached, or more is needed.
+pub(super) fn next_piece(
+    input: &mut ReadBuffer,
+    decoder: &mut BodyDecoder,
+) -> Result<Option<Bytes>, BodyError> {
+    while !decoder.is_done() && !input.is_empty() {
+        let filled = input.filled();
+        let decoded = decoder.decode(filled)?;
+        let data = Bytes::copy_from_slice(&filled[decoded.data]);
+        input.consume(decoded.consumed);
+        if !data.is_empty() {
+            return Ok(Some(data));
+        }
+        if decoded.consumed == 0 {
+            break;
+        }
+    }
+    Ok(None)
 }
 
 /// The body of a request, for the program that answers it. What it leaves unread, the connection

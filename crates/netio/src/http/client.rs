@@ -1,8 +1,9 @@
 //! The client's side: one connection to an origin, one request at a time.
 
 use std::io;
+use std::net::SocketAddr;
 use std::pin::Pin;
-use std::rc::Rc;
+use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -16,13 +17,14 @@ use netproto::http::limits::Limits;
 use netproto::http::method::Method;
 use netproto::http::status::StatusCode;
 use thiserror::Error;
-use tokio::net::TcpStream;
 
-use super::body::{ReadBodyError, read_chunk};
-use super::buffer::Buffers;
+use super::body::next_piece;
+use super::buffer::{BUFFER_BYTES, Buffers};
 use super::response::BodyStream;
 use super::transport::Transport;
-use crate::watch::{Sentry, Watch};
+use super::tunnel::{Tunnel, TunnelCounters};
+use crate::dial::dial;
+use crate::watch::Sentry;
 
 /// How many interim (1xx) answers are passed over before the origin is given up.
 const INTERIM_ANSWERS: usize = 8;
@@ -30,7 +32,7 @@ const INTERIM_ANSWERS: usize = 8;
 /// How long each step may take.
 #[derive(Clone, Debug)]
 pub struct Patience {
-    /// Resolving a name and connecting, all addresses together.
+    /// Looking a name up and connecting, all addresses together.
     pub connect: Duration,
     /// From the end of the request to the end of the answer's head.
     pub answer: Duration,
@@ -51,14 +53,9 @@ impl Default for Patience {
 /// Why an origin gave no answer.
 #[derive(Debug, Error)]
 pub enum ClientError {
-    /// Its name has no address, or no address took the connection.
-    #[error("cannot connect to {origin}: {cause}")]
-    Connect {
-        /// `host:port`.
-        origin: String,
-        /// What the system said.
-        cause: io::Error,
-    },
+    /// No address of it took the connection.
+    #[error("cannot connect: {0}")]
+    Connect(io::Error),
     /// It ended the connection before the first byte of an answer.
     #[error("the connection was closed before an answer")]
     Closed,
@@ -109,16 +106,15 @@ struct Heard {
 }
 
 impl Connection {
-    /// Resolves `origin` (`host:port`) and connects to the first of its addresses that answers.
+    /// Connects to the first of an origin's `addresses` that answers, before the deadline of
+    /// `sentry`, which is the connection's from then on.
     pub async fn connect(
-        origin: &str,
-        watch: &Rc<Watch>,
+        addresses: &[SocketAddr],
+        sentry: Sentry,
         buffers: &Buffers,
         patience: &Patience,
     ) -> Result<Connection, ClientError> {
-        let sentry = watch.post();
-        sentry.allow(patience.connect);
-        match connect(origin, &sentry).await {
+        match sentry.wait_for(dial(addresses)).await {
             Ok(stream) => {
                 let transport = Transport::new(stream, buffers, sentry);
                 Ok(Connection {
@@ -131,10 +127,7 @@ impl Connection {
                 })
             }
             Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(ClientError::Late),
-            Err(cause) => Err(ClientError::Connect {
-                origin: origin.to_owned(),
-                cause,
-            }),
+            Err(cause) => Err(ClientError::Connect(cause)),
         }
     }
 
@@ -307,9 +300,17 @@ impl Connection {
         let keep: Box<dyn FnOnce(Connection)> = Box::new(keep);
         let is_open_ended = framing == BodyFraming::UntilClose;
         Ok(Box::pin(Pieces {
-            reading: Box::pin(read(self, decoder)),
+            connection: Some(self),
+            decoder,
+            waits: false,
             keep: (!is_open_ended).then_some(keep),
         }))
+    }
+
+    /// What becomes of it when it carries no HTTP any more: nothing that has come is lost. It may be
+    /// idle for so long.
+    pub fn into_tunnel(self, idle: Duration, counters: &Arc<TunnelCounters>) -> Tunnel {
+        Tunnel::new(self.transport, idle, counters)
     }
 
     /// Takes it back after an answer without a body: ready for the next request.
@@ -323,37 +324,13 @@ impl Connection {
     }
 }
 
-async fn connect(origin: &str, sentry: &Sentry) -> io::Result<TcpStream> {
-    let addresses = sentry.wait_for(tokio::net::lookup_host(origin)).await?;
-    let mut last = io::Error::new(io::ErrorKind::NotFound, "the name has no address");
-    for address in addresses {
-        match sentry.wait_for(TcpStream::connect(address)).await {
-            Ok(stream) => {
-                stream.set_nodelay(true)?;
-                return Ok(stream);
-            }
-            Err(error) if error.kind() == io::ErrorKind::TimedOut => return Err(error),
-            Err(error) => last = error,
-        }
-    }
-    Err(last)
-}
-
-type Read = (
-    Result<Option<Bytes>, ReadBodyError>,
-    Connection,
-    BodyDecoder,
-);
-
-async fn read(mut connection: Connection, mut decoder: BodyDecoder) -> Read {
-    let stall = connection.patience.stall;
-    let piece = read_chunk(&mut connection.transport, &mut decoder, stall).await;
-    (piece, connection, decoder)
-}
-
 /// A body as a stream of its pieces.
 struct Pieces {
-    reading: Pin<Box<dyn Future<Output = Read>>>,
+    /// Until the end, or an error.
+    connection: Option<Connection>,
+    decoder: BodyDecoder,
+    /// Whether the deadline of the next piece runs.
+    waits: bool,
     keep: Option<Box<dyn FnOnce(Connection)>>,
 }
 
@@ -361,26 +338,49 @@ impl Stream for Pieces {
     type Item = io::Result<Bytes>;
 
     fn poll_next(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Option<Self::Item>> {
-        let (piece, connection, decoder) = ready!(self.reading.as_mut().poll(context));
-        match piece {
-            Ok(Some(piece)) => {
-                self.reading = Box::pin(read(connection, decoder));
-                Poll::Ready(Some(Ok(piece)))
+        let piece = ready!(self.poll_piece(context));
+        self.waits = false;
+        match piece.transpose() {
+            Some(Ok(piece)) => return Poll::Ready(Some(Ok(piece))),
+            Some(Err(error)) => {
+                self.connection = None;
+                return Poll::Ready(Some(Err(error)));
             }
-            Ok(None) => {
-                if let Some(keep) = self.keep.take() {
-                    keep(connection.rested());
-                }
-                self.reading = Box::pin(std::future::pending());
-                Poll::Ready(None)
+            None => {}
+        }
+        if let Some(connection) = self.connection.take()
+            && let Some(keep) = self.keep.take()
+        {
+            keep(connection.rested());
+        }
+        Poll::Ready(None)
+    }
+}
+
+impl Pieces {
+    fn poll_piece(&mut self, context: &mut Context<'_>) -> Poll<io::Result<Option<Bytes>>> {
+        let Some(connection) = &mut self.connection else {
+            return Poll::Ready(Ok(None));
+        };
+        let transport = &mut connection.transport;
+        loop {
+            if let Some(piece) =
+                next_piece(&mut transport.input, &mut self.decoder).map_err(io::Error::other)?
+            {
+                return Poll::Ready(Ok(Some(piece)));
             }
-            Err(error) => {
-                self.reading = Box::pin(std::future::pending());
-                Poll::Ready(Some(Err(match error {
-                    ReadBodyError::Broken(error) => error,
-                    ReadBodyError::Malformed(error) => io::Error::other(error),
-                })))
+            if self.decoder.is_done() {
+                return Poll::Ready(Ok(None));
             }
+            if !self.waits {
+                self.waits = true;
+                transport.sentry.allow(connection.patience.stall);
+            }
+            if ready!(transport.poll_fill(BUFFER_BYTES, context))? == 0 {
+                self.decoder.end_of_input().map_err(io::Error::other)?;
+                return Poll::Ready(Ok(None));
+            }
+            self.waits = false;
         }
     }
 }

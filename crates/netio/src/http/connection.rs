@@ -23,6 +23,7 @@ use super::door;
 use super::response::{Body, BodyStream, Framing, Piece, Response, Wire};
 use super::server::{Request, Server, Service};
 use super::transport::Transport;
+use super::tunnel::Tunnel;
 use crate::access_log::Entry;
 use crate::watch::Sentry;
 
@@ -138,8 +139,8 @@ impl<S: Service> Connection<'_, S> {
                     self.flush().await?;
                     // Boxed: a connection that waits for its next request need not be as large as
                     // one that waits for its answer.
-                    if !Box::pin(self.exchange(head)).await? {
-                        return Ok(End::Linger);
+                    if let Some(end) = Box::pin(self.exchange(head)).await? {
+                        return Ok(end);
                     }
                 }
                 Next::Close => {
@@ -295,14 +296,14 @@ impl<S: Service> Connection<'_, S> {
         })
     }
 
-    /// Renders a response. Returns its body if that is yet to come.
+    /// Renders a response. Returns what of it is yet to come.
     fn start(
         &mut self,
         asked: &Asked,
         wire: &Wire,
         response: Response,
         entry: Option<Entry>,
-    ) -> Option<BodyStream> {
+    ) -> Rest {
         let counters = &self.server.counters;
         counters.answered(response.status());
         let output = &mut self.transport.output;
@@ -310,10 +311,11 @@ impl<S: Service> Connection<'_, S> {
         output.render(|rendered| response.render_head(rendered, wire));
         let head_end = output.pending();
         let (status, label) = (response.status(), response.label());
-        let mut stream = None;
-        if !asked.is_head && wire.framing != Framing::None {
+        let mut rest = Rest::Nothing;
+        if wire.is_tunnel || (!asked.is_head && wire.framing != Framing::None) {
             match response.into_body() {
                 Body::Empty | Body::Omitted { .. } => {}
+                Body::Tunnel(tunnel) => rest = Rest::Tunnel(tunnel),
                 Body::Bytes(bytes) => output.push(bytes),
                 Body::File(part) => output.push_file(part),
                 Body::Pieces(pieces) => {
@@ -324,7 +326,7 @@ impl<S: Service> Connection<'_, S> {
                         }
                     }
                 }
-                Body::Stream { stream: pieces, .. } => stream = Some(pieces),
+                Body::Stream { stream, .. } => rest = Rest::Stream(stream),
             }
         }
         counters.bytes_sent.add(output.pending() - before);
@@ -334,7 +336,7 @@ impl<S: Service> Connection<'_, S> {
             entry.bytes = output.pending() - head_end;
             self.entries.push(entry);
         }
-        stream
+        rest
     }
 
     fn wire(&self, asked: &Asked, response: &Response) -> Wire {
@@ -345,6 +347,7 @@ impl<S: Service> Connection<'_, S> {
         Wire {
             framing,
             version: asked.version,
+            is_tunnel: matches!(response.body(), Body::Tunnel(_)),
             persists: asked.persists
                 && !response.closes()
                 && !ends_it
@@ -418,6 +421,13 @@ impl<S: Service> Connection<'_, S> {
             log.write(&entry);
         }
     }
+}
+
+/// What of a response is not yet rendered.
+enum Rest {
+    Nothing,
+    Stream(BodyStream),
+    Tunnel(Tunnel),
 }
 
 /// What of a request decides how its answer is framed.

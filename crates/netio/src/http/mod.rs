@@ -16,3 +16,4 @@ pub mod pool;
 pub mod response;
 pub mod server;
 pub mod transport;
+pub mod tunnel;

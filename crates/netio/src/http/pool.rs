@@ -3,6 +3,7 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::client::Connection;
@@ -24,7 +25,7 @@ struct Idle {
 }
 
 struct Kept {
-    origin: String,
+    origin: Arc<str>,
     since: Instant,
     connection: Connection,
 }
@@ -34,7 +35,7 @@ impl Pool {
     pub fn take(&self, origin: &str, now: Instant) -> Option<Connection> {
         let mut idle = self.0.borrow_mut();
         loop {
-            let place = idle.kept.iter().rposition(|kept| kept.origin == origin)?;
+            let place = idle.kept.iter().rposition(|kept| *kept.origin == *origin)?;
             let mut kept = idle.kept.remove(place)?;
             if kept.is_young(now) && kept.connection.is_quiet() {
                 return Some(kept.connection);
@@ -44,7 +45,7 @@ impl Pool {
 
     /// Keeps a connection whose last answer has come whole; the oldest gives way when there are too
     /// many.
-    pub fn keep(&self, origin: &str, connection: Connection, now: Instant) {
+    pub fn keep(&self, origin: Arc<str>, connection: Connection, now: Instant) {
         let mut idle = self.0.borrow_mut();
         if idle.is_closed {
             return;
@@ -52,7 +53,6 @@ impl Pool {
         while idle.kept.len() >= KEPT || idle.kept.front().is_some_and(|kept| !kept.is_young(now)) {
             idle.kept.pop_front();
         }
-        let origin = origin.to_owned();
         idle.kept.push_back(Kept {
             origin,
             since: now,

@@ -17,6 +17,7 @@ use netproto::http::write::{self, SerializeError};
 use rustix::fs::{Stat, fstat};
 use smallvec::SmallVec;
 
+use super::tunnel::Tunnel;
 use crate::watch::DATE_BYTES;
 
 /// The fields that only the connection writes (RFC 9110 §7.6.1, RFC 9112 §6).
@@ -220,6 +221,12 @@ impl Response {
             out.extend_from_slice(b"\r\n");
         }
         match (wire.persists, wire.version) {
+            _ if wire.is_tunnel => {
+                // RFC 9110 §7.8. CONNECT's answer says nothing of the connection: it is no more.
+                if self.status() == StatusCode::SWITCHING_PROTOCOLS {
+                    out.extend_from_slice(b"Connection: upgrade\r\n");
+                }
+            }
             (true, Version::Http11) => {}
             (true, Version::Http10) => out.extend_from_slice(b"Connection: keep-alive\r\n"),
             (false, _) => out.extend_from_slice(b"Connection: close\r\n"),
@@ -234,6 +241,8 @@ pub(super) struct Wire {
     pub(super) framing: Framing,
     pub(super) version: Version,
     pub(super) persists: bool,
+    /// What follows the head is no HTTP.
+    pub(super) is_tunnel: bool,
     pub(super) date: [u8; DATE_BYTES],
 }
 
@@ -253,6 +262,7 @@ impl Framing {
             return Framing::None;
         }
         match body.length() {
+            None if matches!(body, Body::Tunnel(_)) => Framing::None,
             Some(length) => Framing::Length(length),
             None if matches!(body, Body::Omitted { .. }) => Framing::None,
             None if version == Version::Http11 => Framing::Chunked,
@@ -299,6 +309,9 @@ pub enum Body {
         /// How many bytes they add up to.
         length: Option<u64>,
     },
+    /// No body: what follows is no HTTP any more, and goes to another connection. Only for 101, and
+    /// for what answers CONNECT.
+    Tunnel(Tunnel),
     /// The answer to a HEAD that was passed on: the length that a GET would have had.
     Omitted {
         /// What Content-Length says, if anything.
@@ -402,6 +415,7 @@ impl Body {
             Body::File(part) => Some(part.length()),
             Body::Pieces(pieces) => Some(pieces.iter().map(Piece::length).sum()),
             Body::Stream { length, .. } | Body::Omitted { length } => *length,
+            Body::Tunnel(_) => None,
         }
     }
 }
@@ -415,6 +429,7 @@ impl fmt::Debug for Body {
             Body::Pieces(_) => "Pieces",
             Body::Stream { .. } => "Stream",
             Body::Omitted { .. } => "Omitted",
+            Body::Tunnel(_) => "Tunnel",
         };
         write!(f, "{kind}({:?} bytes)", self.length())
     }

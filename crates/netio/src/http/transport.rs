@@ -6,7 +6,7 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWriteExt, ReadBuf};
+use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
 use tokio::net::TcpStream;
 
 use super::buffer::{BUFFER_BYTES, Buffers, ReadBuffer};
@@ -51,6 +51,45 @@ impl Transport {
         sentry
             .wait(|context| poll_fill(stream, input, limit, context))
             .await
+    }
+
+    /// As [`Transport::fill`], for what is polled itself.
+    pub(super) fn poll_fill(
+        &mut self,
+        limit: usize,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        let Transport {
+            stream,
+            input,
+            sentry,
+            ..
+        } = self;
+        sentry.poll_wait(context, |context| poll_fill(stream, input, limit, context))
+    }
+
+    /// As [`Transport::poll_fill`], without a deadline of its own.
+    pub(super) fn poll_more(
+        &mut self,
+        limit: usize,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        poll_fill(&mut self.stream, &mut self.input, limit, context)
+    }
+
+    /// Writes some of `bytes`, past the outbox, which must be empty; without a deadline.
+    pub(super) fn poll_send(
+        &mut self,
+        bytes: &[u8],
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        debug_assert!(self.output.is_empty());
+        Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    /// Ends the sending side.
+    pub(super) fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_shutdown(context)
     }
 
     /// As [`Transport::fill`], but ends with `None` when the worker begins to stop.
@@ -220,17 +259,23 @@ impl Sentry {
         &self,
         mut poll: impl FnMut(&mut Context<'_>) -> Poll<io::Result<T>>,
     ) -> io::Result<T> {
-        std::future::poll_fn(|context| {
-            if let Poll::Ready(result) = poll(context) {
-                return Poll::Ready(result);
-            }
-            if self.is_late() {
-                return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-            }
-            self.wake_later(context);
-            Poll::Pending
-        })
-        .await
+        std::future::poll_fn(|context| self.poll_wait(context, &mut poll)).await
+    }
+
+    /// As [`Sentry::wait`], for what is polled itself.
+    pub(super) fn poll_wait<T>(
+        &self,
+        context: &mut Context<'_>,
+        poll: impl FnOnce(&mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> Poll<io::Result<T>> {
+        if let Poll::Ready(result) = poll(context) {
+            return Poll::Ready(result);
+        }
+        if self.is_late() {
+            return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+        }
+        self.wake_later(context);
+        Poll::Pending
     }
 
     /// Waits for `future`, at most until the deadline.

@@ -10,14 +10,15 @@ use netproto::http::body::BodyDecoder;
 use netproto::http::fields::FieldSlots;
 use netproto::http::head::RequestHead;
 
-use super::{Asked, Connection, OUTPUT_HIGH};
+use super::{Asked, Connection, End, OUTPUT_HIGH, Rest};
 use crate::http::body::RequestBody;
 use crate::http::response::{BodyStream, Framing};
 use crate::http::server::Service;
+use crate::http::tunnel::Tunnel;
 
 impl<S: Service> Connection<'_, S> {
-    /// Answers one request that takes waiting. Returns whether another may follow.
-    pub(super) async fn exchange(&mut self, head_length: usize) -> io::Result<bool> {
+    /// Answers one request that takes waiting. Returns `None` if another may follow.
+    pub(super) async fn exchange(&mut self, head_length: usize) -> io::Result<Option<End>> {
         let settings = &self.server.settings;
         let bytes = Bytes::copy_from_slice(&self.transport.input.filled()[..head_length]);
         self.transport.input.consume(head_length);
@@ -25,11 +26,11 @@ impl<S: Service> Connection<'_, S> {
         let head = match RequestHead::parse(&bytes, &mut slots, &settings.limits) {
             Ok(Status::Complete(head)) => head,
             // The same bytes were a whole head a moment ago.
-            Ok(Status::Partial) => return Ok(false),
+            Ok(Status::Partial) => return Ok(Some(End::Linger)),
             Err(error) => {
                 self.refuse_head(error);
                 self.flush().await?;
-                return Ok(false);
+                return Ok(Some(End::Linger));
             }
         };
         let request = self.request(&head);
@@ -42,7 +43,7 @@ impl<S: Service> Connection<'_, S> {
                 let wire = self.wire(&asked, &response);
                 self.start(&asked, &wire, response, entry);
                 self.flush().await?;
-                return Ok(false);
+                return Ok(Some(End::Linger));
             }
         };
         let mut body = RequestBody::new(
@@ -59,15 +60,31 @@ impl<S: Service> Connection<'_, S> {
         }
         let mut wire = self.wire(&asked, &response);
         wire.persists &= unread.can_be_drained();
-        if let Some(stream) = self.start(&asked, &wire, response, entry) {
-            self.stream(stream, wire.framing).await?;
+        match self.start(&asked, &wire, response, entry) {
+            Rest::Nothing => {}
+            Rest::Stream(stream) => self.stream(stream, wire.framing).await?,
+            Rest::Tunnel(tunnel) => return self.tunnel(tunnel).await,
         }
         self.flush().await?;
         if !wire.persists {
-            return Ok(false);
+            return Ok(Some(End::Linger));
         }
         let (bytes, patience) = (settings.drained_bytes, settings.linger);
-        Ok(unread.drain(&mut self.transport, bytes, patience).await)
+        let is_drained = unread.drain(&mut self.transport, bytes, patience).await;
+        Ok((!is_drained).then_some(End::Linger))
+    }
+
+    /// Goes on as one end of a tunnel, and logs the request when that ends.
+    async fn tunnel(&mut self, tunnel: Tunnel) -> io::Result<Option<End>> {
+        let stall = self.server.settings.write_stall;
+        self.transport.flush(stall).await?;
+        let carried = tunnel.run(&mut self.transport).await;
+        if let Some(entry) = self.entries.last_mut() {
+            entry.bytes = carried.down_bytes;
+            entry.up_bytes = Some(carried.up_bytes);
+            entry.is_cut = carried.is_cut;
+        }
+        Ok(Some(End::Gone))
     }
 
     /// Writes a body as its pieces come.
