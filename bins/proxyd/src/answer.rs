@@ -1,4 +1,4 @@
-//! Answers that are not the origin's own: from the store, and when the origin gave none.
+//! Answers from the store.
 
 use netio::http::response::{Body, Response};
 use netio::http::server::Request;
@@ -12,9 +12,7 @@ use smallvec::SmallVec;
 
 use crate::cache::policy::demands::Demands;
 use crate::cache::variant::{Variant, validators};
-use crate::config::Origin;
-use crate::fields::PSEUDONYM;
-use crate::upstream::Failure;
+use crate::hop::PSEUDONYM;
 
 /// The fields of a 304 (RFC 9110 §15.4.5), beside Age and Cache-Status.
 const OF_NOT_MODIFIED: [&str; 8] = [
@@ -158,33 +156,6 @@ pub fn cache_status(status: CacheStatus<'_>) -> Vec<u8> {
     }
     .write(&mut value);
     value
-}
-
-/// What a client is told when the origin gave no answer.
-pub fn failed(origin: &Origin, failure: &Failure) -> Response {
-    let status = failure.status();
-    let text = match failure {
-        Failure::Client(_) => format!("{failure}\n"),
-        _ => format!(
-            "{status} {}: no answer from the origin {origin}: {failure}\n",
-            status.reason()
-        ),
-    };
-    let response = Response::text(status, text)
-        .with_field(
-            "Proxy-Status",
-            format!(
-                "{PSEUDONYM}; error={}; next-hop=\"{}\"",
-                failure.proxy_error(),
-                origin.authority
-            ),
-        )
-        .unwrap_or_else(|error| internal(&error));
-    match failure {
-        // Where the next request would begin is not known.
-        Failure::Client(_) => response.and_close(),
-        _ => response,
-    }
 }
 
 /// For what cannot happen: every field written here was parsed or is fixed.

@@ -2,12 +2,15 @@
 
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::time::Duration;
 
 use bytesize::ByteSize;
 use clap::Parser;
-use netio::daemon::args::DaemonArgs;
+use ipnet::IpNet;
+use netio::daemon::args::{DaemonArgs, network, patience};
 use netio::usage::{AdminAddress, Refusal};
 
+use crate::access::{Access, Ports};
 use crate::config::{Config, Endpoint, Origin};
 
 /// The least that the cache may be given: below this, hardly a page would fit.
@@ -17,19 +20,20 @@ const EXAMPLES: &str = "\
 Examples:
   proxyd                                      http://127.0.0.1:8080/ before http://127.0.0.1:8000/
   proxyd --origin http://10.0.0.7:3000        another origin
+  curl -x http://127.0.0.1:8080 https://example.com/    as a forward proxy
   proxyd --bind 0.0.0.0 --cache-size 2GiB     for everybody, with a larger cache
   proxyd --log-format json | jq .             the access log as JSON
   proxyd --check                              ask a running one if it is well
 
 Every answer says in its Cache-Status field what the cache did, and the access log (on stdout)
-in its last column: HIT, MISS, STALE, REVALIDATED or BYPASS. Every address that is bound is told
+in its last column: HIT, MISS, STALE, REVALIDATED, BYPASS or TUNNEL. Every address that is bound is told
 in a line on stderr (listening tcp 127.0.0.1:8080). SIGTERM and SIGINT end it after the requests
 under way.
 
 Exit status: 0 after a stop signal, or when --check finds it well; 1 when it cannot run (a port
 is taken), or had to cut connections at the drain deadline; 2 for a bad command line.";
 
-/// A caching HTTP proxy before one origin, and a UDP relay.
+/// A caching HTTP proxy, before one origin and to any server, and a UDP relay.
 #[derive(Debug, Parser)]
 #[command(name = "proxyd", version, after_help = EXAMPLES)]
 struct Args {
@@ -58,8 +62,42 @@ struct Args {
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = cache_size)]
     cache_size: ByteSize,
 
+    /// Believe what these clients, proxies themselves, say in Forwarded and X-Forwarded-*; may be
+    /// repeated
+    #[arg(long, value_name = "CIDR", value_parser = network)]
+    trust_forwarded: Vec<IpNet>,
+
     #[command(flatten)]
     daemon: DaemonArgs,
+
+    #[command(flatten)]
+    forward: ForwardArgs,
+}
+
+/// What may be asked of servers that clients name.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Forward proxy (curl -x, a browser's proxy setting)")]
+struct ForwardArgs {
+    /// Forward for these clients too, not only for those of this machine; may be repeated
+    #[arg(long, value_name = "CIDR", value_parser = network)]
+    allow: Vec<IpNet>,
+
+    /// Open tunnels (CONNECT) to this port or range too, not only to 443; may be repeated
+    #[arg(long, value_name = "PORT", value_parser = str::parse::<Ports>)]
+    connect_port: Vec<Ports>,
+
+    /// Ask these addresses too, though they are not of the public internet (loopback, private,
+    /// link-local and the like); may be repeated
+    #[arg(long, value_name = "CIDR", value_parser = network)]
+    allow_target: Vec<IpNet>,
+
+    /// How long a tunnel may carry nothing before it is ended
+    #[arg(long, value_name = "TIME", default_value = "10m", value_parser = patience)]
+    tunnel_idle: Duration,
+
+    /// Forward nothing: every request is the origin's, and CONNECT is refused
+    #[arg(long, conflicts_with_all = ["allow", "connect_port", "allow_target"])]
+    reverse_only: bool,
 }
 
 fn cache_size(text: &str) -> Result<ByteSize, String> {
@@ -106,6 +144,15 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Order, Refusal>
     }
     Ok(Order::Serve(Config {
         origin: args.origin,
+        access: Access {
+            is_reverse_only: args.forward.reverse_only,
+            clients: args.forward.allow,
+            connect_ports: args.forward.connect_port,
+            targets: args.forward.allow_target,
+            own: Vec::new(),
+        },
+        trusted: args.trust_forwarded,
+        tunnel_idle: args.forward.tunnel_idle,
         udp_target: args.udp_target,
         cache_bytes: args.cache_size.as_u64(),
         setup: args.daemon.setup(args.port, args.udp_port, args.admin),

@@ -2,15 +2,25 @@
 
 use std::fmt;
 use std::str::FromStr;
+use std::time::Duration;
 
+use ipnet::IpNet;
 use netio::daemon::Setup;
 use netproto::http::target::Authority;
+
+use crate::access::Access;
 
 /// One validated configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
     /// Where requests go that the cache cannot answer.
     pub origin: Origin,
+    /// What is forwarded to servers that clients name, and for whom.
+    pub access: Access,
+    /// Clients that are believed when they say for whom they ask.
+    pub trusted: Vec<IpNet>,
+    /// For how long a tunnel may be idle.
+    pub tunnel_idle: Duration,
     /// Where datagrams go.
     pub udp_target: Endpoint,
     /// How many bytes the cache may hold.

@@ -1,5 +1,8 @@
 //! What the proxy counts, a worker for itself.
 
+use std::sync::Arc;
+
+use netio::http::tunnel::TunnelCounters;
 use netio::telemetry::Counter;
 
 /// What became of requests, and how the origin did.
@@ -21,6 +24,10 @@ pub struct ProxyCounters {
     pub stored: Counter,
     /// Keys removed because a request changed what they name.
     pub invalidated: Counter,
+    /// Requests that the rules of the forward proxy do not let through.
+    pub denied: Counter,
+    /// Connections that carry something other than HTTP.
+    pub tunnels: Arc<TunnelCounters>,
 }
 
 /// What the cache had to do with an answer: the last column of the access log.

@@ -1,20 +1,17 @@
 //! Which fields are passed on, which are not, and which the proxy writes itself (RFC 9110 §7.6).
 
-use std::fmt::Write as _;
-
 use netio::http::response::Head;
 use netio::http::server::Request;
 use netproto::http::body::BodyFraming;
 use netproto::http::date;
-use netproto::http::fields::Fields;
-use netproto::http::head::ResponseHead;
+use netproto::http::fields::{Fields, Members};
+use netproto::http::head::{RequestHead, ResponseHead};
 use netproto::http::method::Method;
 use netproto::http::target::Target;
 use netproto::http::version::Version;
 use netproto::http::write::{self, SerializeError};
 
-/// The name of this proxy in Via, Cache-Status and Proxy-Status.
-pub const PSEUDONYM: &str = "proxyd";
+use crate::hop::{Hop, PSEUDONYM, protocol};
 
 /// Fields that concern one connection only, whether Connection lists them or not.
 const HOP_BY_HOP: [&str; 11] = [
@@ -57,12 +54,15 @@ pub struct Condition {
     pub last_modified: Option<Vec<u8>>,
 }
 
-/// Renders the head of the request that goes to the origin, which asks it for `host`. `condition` takes the place of the
-/// client's own conditions and ranges.
+/// Renders the head of the request that goes to a server, which asks it for `host`. `condition`
+/// takes the place of the client's own conditions and ranges; `upgrade` names the protocols that
+/// the connection may switch to.
 pub fn render_request(
     request: &Request<'_>,
+    hop: &Hop,
     host: &str,
     condition: Option<&Condition>,
+    upgrade: Option<&Upgrade>,
 ) -> Result<Vec<u8>, SerializeError> {
     let head = request.head;
     let mut out = Vec::with_capacity(head.len + 256);
@@ -92,10 +92,55 @@ pub fn render_request(
         BodyFraming::Chunked => write::field(&mut out, "Transfer-Encoding", b"chunked")?,
         BodyFraming::None | BodyFraming::UntilClose => {}
     }
-    via(&mut out, &head.fields, head.version)?;
-    forwarded(&mut out, request, host)?;
+    if let Some(Upgrade(protocols)) = upgrade {
+        write::field(&mut out, "Connection", b"upgrade")?;
+        write::field(&mut out, "Upgrade", protocols)?;
+    }
+    hop.via(&mut out, &head.fields, head.version)?;
+    hop.forwarded(&mut out, request, host)?;
     write::end_of_head(&mut out);
     Ok(out)
+}
+
+/// The protocols that a client would switch to (RFC 9110 §7.8).
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upgrade(Vec<u8>);
+
+impl Upgrade {
+    /// Those that a request names and that are passed on. HTTP itself is not among them: what is
+    /// said in a tunnel goes past every rule of this proxy, and a server that speaks h2c in it takes
+    /// requests that nobody has judged.
+    pub fn of(head: &RequestHead<'_, '_>) -> Option<Upgrade> {
+        let is_meant =
+            head.version == Version::Http11 && head.fields.has_member("connection", "upgrade");
+        if !is_meant {
+            return None;
+        }
+        let mut protocols = Vec::new();
+        for protocol in head.fields.members("upgrade") {
+            let name = protocol.split(|byte| *byte == b'/').next();
+            let is_http = name.is_none_or(|name| {
+                [&b"h2c"[..], b"h2", b"http", b"tls"]
+                    .iter()
+                    .any(|known| name.eq_ignore_ascii_case(known))
+            });
+            if !is_http {
+                if !protocols.is_empty() {
+                    protocols.extend_from_slice(b", ");
+                }
+                protocols.extend_from_slice(protocol);
+            }
+        }
+        (!protocols.is_empty()).then_some(Upgrade(protocols))
+    }
+
+    /// Whether a 101 with these fields switches to nothing but what was asked for.
+    pub fn allows(&self, fields: &Fields<'_, '_>) -> bool {
+        let mut chosen = fields.members("upgrade").peekable();
+        chosen.peek().is_some()
+            && chosen
+                .all(|chosen| Members::of(&self.0).any(|asked| asked.eq_ignore_ascii_case(chosen)))
+    }
 }
 
 /// The Max-Forwards of an OPTIONS request, if it has a valid one (RFC 9110 §7.6.2).
@@ -158,45 +203,4 @@ fn request_line(
         (Some(path), Some(query)) => write::request_line(out, method, &format!("{path}?{query}")),
         (None, _) => write::request_line(out, method, "*"),
     }
-}
-
-/// RFC 9110 §7.6.3. What came before stands before it, in one line.
-fn via(out: &mut Vec<u8>, fields: &Fields<'_, '_>, version: Version) -> Result<(), SerializeError> {
-    let mut value = Vec::new();
-    for member in fields.members("via") {
-        value.extend_from_slice(member);
-        value.extend_from_slice(b", ");
-    }
-    value.extend_from_slice(protocol(version).as_bytes());
-    value.push(b' ');
-    value.extend_from_slice(PSEUDONYM.as_bytes());
-    write::field(out, "Via", &value)
-}
-
-/// `received-protocol` without the name that HTTP may leave out.
-fn protocol(version: Version) -> &'static str {
-    match version {
-        Version::Http10 => "1.0",
-        Version::Http11 => "1.1",
-    }
-}
-
-/// RFC 7239, and the older fields that most programs still read. Where the client named no host,
-/// none is named here.
-fn forwarded(out: &mut Vec<u8>, request: &Request<'_>, host: &str) -> Result<(), SerializeError> {
-    let client = request.client.ip();
-    let mut value = if client.is_ipv6() {
-        format!("for=\"[{client}]\"")
-    } else {
-        format!("for={client}")
-    };
-    if !request.head.host.is_empty() {
-        // An authority holds neither a quote nor a backslash. Writing to a String cannot fail.
-        let _ = write!(value, ";host=\"{host}\"");
-        write::field(out, "X-Forwarded-Host", host.as_bytes())?;
-    }
-    value.push_str(";proto=http");
-    write::field(out, "Forwarded", value.as_bytes())?;
-    write::field(out, "X-Forwarded-For", client.to_string().as_bytes())?;
-    write::field(out, "X-Forwarded-Proto", b"http")
 }

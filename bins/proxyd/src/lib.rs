@@ -1,15 +1,17 @@
-//! A caching HTTP proxy before one origin, and a UDP relay.
+//! A caching HTTP proxy, before one origin and to any server, and a UDP relay.
 //!
 //! [`run`] starts everything. A request goes from `netio::http` to [`mod@proxy`]: [`route`] says of
 //! whom it asks, then the [`cache`] answers or, by way of [`upstream`], the origin; [`fields`] says
 //! what of a message is passed on, [`answer`] what the proxy says itself. Datagrams go through [`mod@relay`].
 
+pub mod access;
 pub mod answer;
 pub mod args;
 pub mod cache;
 pub mod config;
 pub mod counters;
 pub mod fields;
+pub mod hop;
 mod metrics;
 pub mod proxy;
 pub mod relay;
@@ -31,11 +33,14 @@ use netio::udp;
 use netio::watch::Watch;
 use tracing::warn;
 
+use crate::access::Access;
 use crate::cache::store::Store;
 use crate::config::{Config, Endpoint};
+use crate::hop::Hop;
 use crate::metrics::Counters;
 use crate::proxy::Proxy;
 use crate::relay::RelayConfig;
+use crate::route::Router;
 use crate::upstream::Upstream;
 
 /// The ports on which the lab's own programs answer datagrams. None of them is ever the source of
@@ -47,10 +52,18 @@ const LOOK_UP_EVERY: Duration = Duration::from_secs(1);
 /// Serves until a stop signal, then ends what is under way.
 pub fn run(config: &Config) -> Result<(), DaemonError> {
     let store = Arc::new(Store::new(config.cache_bytes));
+    let hop = Arc::new(Hop::new(config.trusted.clone()));
     let equip = |stations: Vec<Station>| {
+        let own = stations.first().map(|station| station.listens.to_vec());
+        let access = Arc::new(Access {
+            own: own.unwrap_or_default(),
+            ..config.access.clone()
+        });
         let equip = |station| Equipment {
             station,
             config: config.clone(),
+            access: Arc::clone(&access),
+            hop: Arc::clone(&hop),
             store: Arc::clone(&store),
             counters: Arc::default(),
         };
@@ -66,6 +79,8 @@ pub fn run(config: &Config) -> Result<(), DaemonError> {
 struct Equipment {
     station: Station,
     config: Config,
+    access: Arc<Access>,
+    hop: Arc<Hop>,
     store: Arc<Store>,
     counters: Arc<Counters>,
 }
@@ -77,19 +92,34 @@ async fn work(equipment: Equipment) -> io::Result<()> {
         log,
         http,
         stop,
+        ..
     } = equipment.station;
     let (config, counters) = (equipment.config, equipment.counters);
     let watch = Watch::new();
     let buffers = Buffers::default();
     let pool = Rc::new(Pool::default());
+    let router = Router {
+        origin: upstream::Server {
+            authority: config.origin.authority.into(),
+            is_named_by_client: false,
+        },
+        access: Arc::clone(&equipment.access),
+        hop: equipment.hop,
+    };
     let upstream = Upstream::new(
-        config.origin,
+        equipment.access,
         Rc::clone(&pool),
         Rc::clone(&watch),
         buffers.clone(),
     );
     let server = Rc::new(Server {
-        service: Proxy::new(upstream, equipment.store, Arc::clone(&counters.proxy)),
+        service: Proxy {
+            router,
+            upstream,
+            store: equipment.store,
+            counters: Arc::clone(&counters.proxy),
+            tunnel_idle: config.tunnel_idle,
+        },
         settings: http,
         watch: Rc::clone(&watch),
         buffers,

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use netio::admin::Panel;
+use netio::http::tunnel::TunnelCounters;
 use netio::telemetry::{Counter, HttpCounters, HttpTotals, Metrics};
 
 use crate::cache::store::Store;
@@ -23,6 +24,7 @@ pub(crate) fn panel(workers: &[Arc<Counters>], store: Arc<Store>) -> Panel {
     let http: Vec<_> = workers.iter().map(|w| Arc::clone(&w.http)).collect();
     metrics.http(&http);
     cache(&mut metrics, workers, store);
+    forward(&mut metrics, workers);
     relay(&mut metrics, workers);
     let mut panel = Panel::new("proxyd", env!("CARGO_PKG_VERSION"), metrics);
     panel.section("http", move || HttpTotals::of(&http));
@@ -72,6 +74,31 @@ fn cache(metrics: &mut Metrics, workers: &[Arc<Counters>], store: Arc<Store>) {
         "Bytes stored now: keys, heads, bodies and overhead",
         move || store.bytes(),
     );
+}
+
+fn forward(metrics: &mut Metrics, workers: &[Arc<Counters>]) {
+    let sum = summing(workers, |worker| &*worker.proxy);
+    metrics.counter(
+        "denied",
+        "Requests that the rules of the forward proxy did not let through",
+        move || sum(|c| &c.denied),
+    );
+    let sum = summing(workers, |worker| &*worker.proxy.tunnels);
+    let mut counter = |name, help, of: fn(&TunnelCounters) -> &Counter| {
+        let sum = sum.clone();
+        metrics.counter(name, help, move || sum(of));
+    };
+    counter("tunnels_opened", "Tunnels begun", |c| &c.opened);
+    counter("tunnels_idle", "Tunnels ended as nothing passed", |c| {
+        &c.idle
+    });
+    counter("tunnel_up_bytes", "Bytes from clients in tunnels", |c| {
+        &c.up_bytes
+    });
+    counter("tunnel_down_bytes", "Bytes to clients in tunnels", |c| {
+        &c.down_bytes
+    });
+    metrics.gauge("tunnels_open", "Tunnels open now", move || sum(|c| &c.open));
 }
 
 fn relay(metrics: &mut Metrics, workers: &[Arc<Counters>]) {

@@ -9,22 +9,34 @@ const ON_STACK: usize = 192;
 /// The port that a URL does not name (RFC 9110 §4.2.1).
 const HTTP_PORT: u16 = 80;
 const SCHEME: &str = "http";
-/// Where the authority begins, behind `://`.
-const AUTHORITY: usize = SCHEME.len() + 3;
+/// What stands before the URLs that are asked of the servers they name. The others are asked of
+/// the origins, which say of any host what they like.
+const FORWARD: &str = "forward:";
 
 /// A URL: scheme, host in lower case, port unless it is the default, then path and query exactly
 /// as they were sent. Two spellings of one path are two keys: only the origin knows better.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Key {
     url: SmallVec<[u8; ON_STACK]>,
+    /// Where the authority begins, behind `://`.
+    authority: usize,
     /// Where the path begins.
     path: usize,
 }
 
 impl Key {
-    /// The key of a request; `default_host` stands in where an HTTP/1.0 client sent no Host. `None`
+    /// The key of a request to the origins; `default_host` stands in where an HTTP/1.0 client sent no Host. `None`
     /// if nothing is named that could be stored (`OPTIONS *`, CONNECT, a scheme other than http).
     pub fn of(head: &RequestHead<'_, '_>, default_host: &str) -> Option<Key> {
+        Key::of_request(head, default_host, "")
+    }
+
+    /// The key of a request to the server that its absolute-form target names.
+    pub fn forward(head: &RequestHead<'_, '_>) -> Option<Key> {
+        Key::of_request(head, "", FORWARD)
+    }
+
+    fn of_request(head: &RequestHead<'_, '_>, default_host: &str, mark: &str) -> Option<Key> {
         let (path, query) = match head.target {
             Target::Absolute { scheme, .. } if !scheme.eq_ignore_ascii_case(SCHEME) => return None,
             Target::Origin { path, query } | Target::Absolute { path, query, .. } => (path, query),
@@ -35,7 +47,7 @@ impl Key {
         } else {
             head.host
         };
-        let mut key = Key::of_host(host)?;
+        let mut key = Key::of_host(host, mark)?;
         key.url.extend_from_slice(path.as_bytes());
         if let Some(query) = query {
             key.url.push(b'?');
@@ -54,7 +66,7 @@ impl Key {
         };
         if let Some(rest) = rest.strip_prefix("//") {
             let end = rest.find(['/', '?']).unwrap_or(rest.len());
-            let key = Key::of_host(&rest[..end])?;
+            let key = Key::of_host(&rest[..end], self.mark())?;
             return (key.origin() == self.origin()).then(|| self.with_path("", &rest[end..]));
         }
         let has_scheme = rest
@@ -75,10 +87,10 @@ impl Key {
 
     /// Its host, and its port unless that is the default: what Host says of it.
     pub fn authority(&self) -> &str {
-        str::from_utf8(&self.url[AUTHORITY..self.path]).unwrap_or_default()
+        str::from_utf8(&self.url[self.authority..self.path]).unwrap_or_default()
     }
 
-    /// The URL.
+    /// The URL, marked if it is asked of the server that it names.
     pub fn as_bytes(&self) -> &[u8] {
         &self.url
     }
@@ -88,13 +100,23 @@ impl Key {
         str::from_utf8(&self.url).unwrap_or_default()
     }
 
-    fn of_host(authority: &str) -> Option<Key> {
+    fn mark(&self) -> &'static str {
+        if self.url.starts_with(FORWARD.as_bytes()) {
+            FORWARD
+        } else {
+            ""
+        }
+    }
+
+    fn of_host(authority: &str, mark: &str) -> Option<Key> {
         let Authority { host, port } = Authority::parse(authority)?;
         let mut url = SmallVec::new();
+        url.extend_from_slice(mark.as_bytes());
         url.extend_from_slice(SCHEME.as_bytes());
         url.extend_from_slice(b"://");
+        let authority = url.len();
         url.extend_from_slice(host.as_bytes());
-        url[AUTHORITY..].make_ascii_lowercase();
+        url[authority..].make_ascii_lowercase();
         if let Some(port) = port
             && port != HTTP_PORT
         {
@@ -102,7 +124,11 @@ impl Key {
             url.extend_from_slice(itoa::Buffer::new().format(port).as_bytes());
         }
         let path = url.len();
-        Some(Key { url, path })
+        Some(Key {
+            url,
+            authority,
+            path,
+        })
     }
 
     fn origin(&self) -> &[u8] {
@@ -135,6 +161,7 @@ impl Key {
         }
         let mut key = Key {
             url: SmallVec::from_slice(self.origin()),
+            authority: self.authority,
             path: self.path,
         };
         if segments.is_empty() {
@@ -205,6 +232,31 @@ mod tests {
         for (target, host, expected) in cases {
             assert_eq!(key(target, host).as_str(), expected, "{target} {host}");
         }
+    }
+
+    #[test]
+    fn what_is_asked_of_the_origins_and_of_the_server_that_is_named_are_two_keys() {
+        let bytes = b"GET http://Example.com:80/a?b HTTP/1.1\r\nHost: other\r\n\r\n";
+        let mut slots = FieldSlots::new();
+        let head = RequestHead::parse(bytes, &mut slots, &Limits::DEFAULT);
+        let Ok(Status::Complete(head)) = head else {
+            panic!("{head:?}");
+        };
+        let (origins, named) = (Key::of(&head, "").unwrap(), Key::forward(&head).unwrap());
+        assert_eq!(origins.as_str(), "http://example.com/a?b");
+        assert_eq!(named.as_str(), "forward:http://example.com/a?b");
+        assert_eq!(named.authority(), "example.com");
+        // What an answer of either names stays with it.
+        let sibling = named.refer("http://EXAMPLE.com/c").unwrap();
+        assert_eq!(sibling.as_str(), "forward:http://example.com/c");
+        assert_eq!(
+            named.refer("../d").unwrap().as_str(),
+            "forward:http://example.com/d"
+        );
+        assert_eq!(
+            origins.refer("/d").unwrap().as_str(),
+            "http://example.com/d"
+        );
     }
 
     #[test]

@@ -18,13 +18,13 @@ use netproto::http::write::SerializeError;
 
 use super::storing::with_cookies;
 use super::{Errand, Proxy};
+use crate::answer;
 use crate::cache::policy::freshness::Journey;
 use crate::cache::revalidation::{self, Validation};
 use crate::cache::variant::Variant;
 use crate::counters::Outcome;
 use crate::fields::{self, Condition};
-use crate::upstream::{Answer, Failure, LIMITS};
-use crate::{answer, route};
+use crate::upstream::{Answer, Failure, LIMITS, Unanswered};
 
 impl Proxy {
     /// Asks the origin; about what is stored and stale, if that can be confirmed.
@@ -42,7 +42,11 @@ impl Proxy {
             let condition = validated.as_ref().map(|(_, condition)| condition);
             let (answer, journey) = match self.ask(errand, body, condition).await {
                 Ok(answered) => answered,
-                Err(failure) => return self.failed(errand, &failure),
+                Err(unanswered) => return self.failed(errand, &unanswered),
+            };
+            let unanswered = |failure| Unanswered {
+                server: errand.server.clone(),
+                failure,
             };
             let bytes = answer.head.clone();
             let mut slots = FieldSlots::new();
@@ -50,11 +54,15 @@ impl Proxy {
             let head = match ResponseHead::parse(&bytes, &mut slots, &LIMITS, method) {
                 Ok(Status::Complete(head)) => head,
                 // The same bytes were a whole head a moment ago.
-                Ok(Status::Partial) => return self.failed(errand, &Failure::Closed),
-                Err(error) => return self.failed(errand, &Failure::Malformed(error)),
+                Ok(Status::Partial) => return self.failed(errand, &unanswered(Failure::Closed)),
+                Err(error) => {
+                    return self.failed(errand, &unanswered(Failure::Malformed(error)));
+                }
             };
             if head.status == StatusCode::SWITCHING_PROTOCOLS {
-                return self.failed(errand, &Failure::Switched);
+                return self
+                    .switched(errand, answer, &head)
+                    .unwrap_or_else(|failure| self.failed(errand, &unanswered(failure)));
             }
             let Some((variant, _)) = validated
                 .take()
@@ -65,7 +73,7 @@ impl Proxy {
                     .unwrap_or_else(|error| answer::internal(&error));
             };
             if answer.is_in_order && head.persistent {
-                self.upstream.keeper()(answer.connection.rested());
+                self.upstream.keeper(&errand.server)(answer.connection.rested());
             }
             match revalidation::freshen(&variant, &head, &errand.demands, &journey) {
                 Validation::Stands(variant, verdict) => {
@@ -85,15 +93,24 @@ impl Proxy {
         errand: &Errand<'_>,
         body: &mut RequestBody<'_>,
         condition: Option<&Condition>,
-    ) -> Result<(Answer, Journey), Failure> {
+    ) -> Result<(Answer, Journey), Unanswered> {
         let request = errand.request;
         let key = errand.key.as_ref().map(|(key, _)| key);
-        let host = route::host(key, request.head, self.upstream.origin());
-        let head = fields::render_request(request, host, condition)
-            .map_err(|error| Failure::Broken(io::Error::other(error)))?;
+        let host = self.router.host(key, request.head);
+        let (hop, upgrade) = (&self.router.hop, errand.upgrade.as_ref());
+        let head =
+            fields::render_request(request, hop, host, condition, upgrade).map_err(|error| {
+                Unanswered {
+                    server: errand.server.clone(),
+                    failure: Failure::Broken(io::Error::other(error)),
+                }
+            })?;
         let request_time = Instant::now();
         let method = &request.head.method;
-        let answer = self.upstream.ask(Bytes::from(head), method, body).await?;
+        let answer = self
+            .upstream
+            .ask(&errand.server, Bytes::from(head), method, body)
+            .await?;
         let journey = Journey {
             request_time,
             response_time: Instant::now(),
@@ -151,7 +168,7 @@ impl Proxy {
             is_in_order,
             ..
         } = answer;
-        let keeper = (is_in_order && head.persistent).then(|| self.upstream.keeper());
+        let keeper = (is_in_order && head.persistent).then(|| self.upstream.keeper(&errand.server));
         if matches!(head.framing, BodyFraming::None | BodyFraming::Length(0)) {
             if let Some(keep) = keeper {
                 keep(connection.rested());
@@ -179,10 +196,22 @@ impl Proxy {
         }
     }
 
-    fn failed(&self, errand: &Errand<'_>, failure: &Failure) -> Response {
-        self.counters.failures.add(1);
-        let response = answer::failed(self.upstream.origin(), failure);
+    fn failed(&self, errand: &Errand<'_>, unanswered: &Unanswered) -> Response {
+        let response = self.unanswered(unanswered);
+        if matches!(unanswered.failure, Failure::Denied(_)) {
+            return response;
+        }
         self.told(errand, response, CacheStatus::default())
+    }
+
+    /// What a client is told who gets no answer of a server.
+    pub(super) fn unanswered(&self, unanswered: &Unanswered) -> Response {
+        if let Failure::Denied(_) = unanswered.failure {
+            self.counters.denied.add(1);
+            return unanswered.response().labelled("DENIED");
+        }
+        self.counters.failures.add(1);
+        unanswered.response()
     }
 
     /// Says what the cache did, in the answer and in the log.

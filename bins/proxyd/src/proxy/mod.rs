@@ -2,13 +2,16 @@
 //! answer is stored on its way if the rules allow that.
 //!
 //! [`route`](crate::route) says what is asked and of whom, [`stored`] what the store answers,
-//! [`exchange`] asks the origin, and [`storing`] is what its answer does to the store.
+//! [`exchange`] asks a server, and [`storing`] is what its answer does to the store; what is not
+//! HTTP any more goes through a [`tunnel`].
 
 mod exchange;
 mod stored;
 mod storing;
+mod tunnel;
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use netio::http::body::RequestBody;
 use netio::http::response::Response;
@@ -20,20 +23,31 @@ use crate::cache::key::Key;
 use crate::cache::policy::demands::Demands;
 use crate::cache::store::{Epoch, Store};
 use crate::counters::ProxyCounters;
-use crate::route;
-use crate::upstream::Upstream;
+use crate::fields::Upgrade;
+use crate::route::{Refusal, Route, Router};
+use crate::upstream::{Server, Upstream};
 
 /// The HTTP side of one worker.
 #[derive(Debug)]
 pub struct Proxy {
-    upstream: Upstream,
-    store: Arc<Store>,
-    counters: Arc<ProxyCounters>,
+    /// Says where requests go.
+    pub router: Router,
+    /// Asks there.
+    pub upstream: Upstream,
+    /// Answers instead, where it can; all workers share it.
+    pub store: Arc<Store>,
+    /// What this worker counts.
+    pub counters: Arc<ProxyCounters>,
+    /// For how long a tunnel may be idle.
+    pub tunnel_idle: Duration,
 }
 
-/// A request on its way to the origin.
+/// A request on its way to a server.
 struct Errand<'a> {
     request: &'a Request<'a>,
+    server: Server,
+    /// What the connection may be switched to.
+    upgrade: Option<Upgrade>,
     demands: Demands,
     /// `None` for what can never be stored. With the moment before the store was asked.
     key: Option<(Key, Epoch)>,
@@ -46,7 +60,7 @@ impl Service for Proxy {
         if !demands.reads || demands.needs_origin {
             return None;
         }
-        let key = route::key(request.head, self.upstream.origin())?;
+        let key = self.router.key(request)?;
         match self.find(request, &demands, &key) {
             Found::Usable(variant, aged) => Some(self.stored(request, &demands, &variant, aged)),
             Found::Unusable(..) => None,
@@ -54,11 +68,17 @@ impl Service for Proxy {
     }
 
     async fn exchange(&self, request: &Request<'_>, body: &mut RequestBody<'_>) -> Response {
-        if let Some(refusal) = route::refuse(request) {
-            return refusal;
-        }
+        let server = match self.router.route(request) {
+            Ok(Route::Ask(server)) => server,
+            Ok(Route::Tunnel(server)) => return self.tunnel(server).await,
+            Err(Refusal::Answered(response)) => return *response,
+            Err(Refusal::Denied(unanswered)) => return self.unanswered(&unanswered),
+        };
         let demands = Demands::of(request.head);
-        let key = route::key(request.head, self.upstream.origin());
+        let upgrade = demands.wants_upgrade.then(|| Upgrade::of(request.head));
+        let upgrade = upgrade.flatten();
+        // What follows an answer that switches is for nobody else, nor is what stands in its place.
+        let key = self.router.key(request).filter(|_| upgrade.is_none());
         let key = key.map(|key| {
             let epoch = self.store.epoch(key.as_bytes());
             (key, epoch)
@@ -76,6 +96,8 @@ impl Service for Proxy {
         };
         let errand = Errand {
             request,
+            server,
+            upgrade,
             demands,
             key,
             why,
@@ -84,16 +106,5 @@ impl Service for Proxy {
             return self.not_cached(&errand);
         }
         self.ask_origin(&errand, body, stale).await
-    }
-}
-
-impl Proxy {
-    /// One worker's, on a store that all share.
-    pub fn new(upstream: Upstream, store: Arc<Store>, counters: Arc<ProxyCounters>) -> Proxy {
-        Proxy {
-            upstream,
-            store,
-            counters,
-        }
     }
 }

@@ -41,7 +41,6 @@ fn fields_of_one_connection_are_not_passed_on_in_either_direction() {
     let expected = [
         ("host", "lab"),
         ("x-end", "kept"),
-        ("via", "1.1 outer, 1.1 proxyd"),
         ("forwarded", "for=127.0.0.1;host=\"lab\";proto=http"),
         ("x-forwarded-for", "127.0.0.1"),
         ("x-forwarded-host", "lab"),
@@ -50,6 +49,8 @@ fn fields_of_one_connection_are_not_passed_on_in_either_direction() {
     for (name, value) in expected {
         assert_eq!(seen.field(name).as_deref(), Some(value), "{}", seen.head());
     }
+    let via = seen.field("via").unwrap();
+    assert!(via.starts_with("1.1 outer, 1.1 proxyd ("), "{via}");
     for gone in ["x-hop", "keep-alive", "proxy-authenticate", "upgrade"] {
         assert_eq!(reply.field(gone), None, "{gone} reached the client");
     }
@@ -63,8 +64,8 @@ fn fields_of_one_connection_are_not_passed_on_in_either_direction() {
 }
 
 #[test]
-fn the_authority_of_an_absolute_target_is_the_host_that_is_asked_for() {
-    let lab = Lab::start(|_| Answer::ok("", "x"));
+fn where_nothing_is_forwarded_the_origin_is_asked_for_what_an_absolute_target_names() {
+    let lab = Lab::with(Origin::start(|_| Answer::ok("", "x")), &["--reverse-only"]);
     lab.get("http://example.com:8000/a?b");
     let seen = &lab.origin.seen()[0];
     assert!(
@@ -77,7 +78,7 @@ fn the_authority_of_an_absolute_target_is_the_host_that_is_asked_for() {
 fn the_origin_is_asked_for_the_host_in_the_spelling_of_the_key() {
     let lab = Lab::start(|_| Answer::ok("", "x"));
     lab.send("GET /a HTTP/1.1\r\nHost: EXAMPLE.com:80\r\nConnection: close\r\n\r\n");
-    lab.get("http://Example.COM:8000/b");
+    lab.send("GET /b HTTP/1.1\r\nHost: Example.COM:8000\r\nConnection: close\r\n\r\n");
     for (seen, host) in lab
         .origin
         .seen()
@@ -241,7 +242,7 @@ fn a_name_without_an_address_is_a_502() {
     assert!(
         reply
             .text()
-            .contains("http://no-such-host.invalid:8000: cannot connect")
+            .contains("http://no-such-host.invalid:8000: its name has no address")
     );
 }
 
@@ -294,8 +295,6 @@ fn what_this_proxy_does_not_do_is_said_by_itself() {
         asked.fetch_add(1, Ordering::SeqCst);
         Answer::ok("", "x")
     });
-    let connect = lab.send("CONNECT a:443 HTTP/1.1\r\nHost: a:443\r\n\r\n");
-    assert_eq!(connect.status(), Some(501));
     assert_eq!(lab.ask("TRACE", "/", "").status, 405);
     assert_eq!(lab.get("https://example.com/").status, 501);
     let options = lab.ask("OPTIONS", "*", "Max-Forwards: 0\r\n");

@@ -24,7 +24,12 @@ impl Lab {
     }
 
     pub(crate) fn before(origin: Origin) -> Lab {
-        let (program, address) = proxy(&origin.address().to_string(), &[]);
+        Lab::with(origin, &[])
+    }
+
+    /// With these flags beside.
+    pub(crate) fn with(origin: Origin, more: &[&str]) -> Lab {
+        let (program, address) = proxy(&origin.address().to_string(), more);
         Lab {
             origin,
             program,
@@ -66,8 +71,11 @@ impl Lab {
 /// A proxy before `origin` (`host:port`), on one worker so that its connections are one pool.
 pub(crate) fn proxy(origin: &str, more: &[&str]) -> (Program, SocketAddr) {
     let origin = format!("http://{origin}");
-    let mut args = vec!["--origin", &origin, "--port", "0", "--udp-port", "0"];
+    let mut args = vec!["--origin", &origin, "--udp-port", "0"];
     args.extend(["--workers", "1"]);
+    if !more.contains(&"--port") {
+        args.extend(["--port", "0"]);
+    }
     if !more.contains(&"--admin") {
         args.extend(["--admin", "off"]);
     }

@@ -5,6 +5,7 @@
 )]
 
 mod cache;
+mod forward;
 mod forwarding;
 mod hostile;
 mod invalidation;
@@ -12,3 +13,4 @@ mod lab;
 mod lifecycle;
 mod pressure;
 mod revalidation;
+mod tunnel;

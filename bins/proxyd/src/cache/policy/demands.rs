@@ -38,6 +38,8 @@ pub struct Demands {
     pub needs_origin: bool,
     /// It has a condition that a stored response can answer.
     pub is_conditional: bool,
+    /// It would have the connection switched to another protocol (RFC 9110 §7.8).
+    pub wants_upgrade: bool,
     /// It asks for a part.
     pub wants_range: bool,
     /// It has credentials (RFC 9111 §3.5).
@@ -61,6 +63,7 @@ impl Demands {
             let is = |known: &str| name.eq_ignore_ascii_case(known);
             match name.len() {
                 5 if is("range") => demands.wants_range = true,
+                7 if is("upgrade") => demands.wants_upgrade = true,
                 6 if is("pragma") => pragma = Some(value),
                 8 if is("if-match") => demands.needs_origin = true,
                 8 if is("if-range") => demands.is_conditional = true,
@@ -73,6 +76,7 @@ impl Demands {
                 _ => {}
             }
         }
+        demands.needs_origin |= demands.wants_upgrade;
         if has_cache_control {
             demands.directives = RequestDirectives::parse(head.fields.all("cache-control"));
         } else if let Some(pragma) = pragma {
