@@ -143,6 +143,9 @@ pub struct Args {
     /// Write CSV: a row a reply, and at the end one for each probe without
     #[arg(long, conflicts_with = "flood")]
     csv: bool,
+    /// Draw a chart while it goes on; without a terminal, write a line a second
+    #[arg(long, conflicts_with_all = ["json", "csv", "flood", "quiet"])]
+    graph: bool,
     /// Bounds such as 'loss<1%,p95<20ms': exit 1 and name the figure that breaks one
     #[arg(long, value_name = "BOUNDS", value_parser = assertions)]
     assert: Option<Assertions>,
@@ -247,9 +250,10 @@ impl Args {
                 user_latency: self.user_latency,
                 precise: self.precise,
                 statistics: self.statistics,
-                format: match (self.json, self.csv) {
-                    (true, _) => Format::Json,
-                    (_, true) => Format::Csv,
+                format: match (self.json, self.csv, self.graph) {
+                    (true, _, _) => Format::Json,
+                    (_, true, _) => Format::Csv,
+                    (_, _, true) => Format::Graph,
                     _ => Format::Text,
                 },
             },
@@ -283,6 +287,7 @@ impl Args {
             (self.user_latency, "-U"),
             (self.sticky_source, "-B"),
             (self.broadcast, "-b"),
+            (self.graph, "--graph"),
             (self.csv, "--csv"),
         ];
         if let Some((_, flag)) = for_one_host.iter().find(|(given, _)| *given) {

@@ -88,6 +88,8 @@ pub enum Format {
     Json,
     /// A row a reply (--csv).
     Csv,
+    /// A chart (--graph).
+    Graph,
 }
 
 impl Config {

@@ -67,7 +67,7 @@ impl Probing<'_> {
             }
             if self.session.is_over(now) {
                 let summary = self.session.summary(now);
-                if self.output.format != Format::Text {
+                if matches!(self.output.format, Format::Json | Format::Csv) {
                     for (number, in_flight) in self.session.unanswered(now) {
                         let sequence = number as u16;
                         self.tell(Event::Unanswered {
@@ -300,8 +300,9 @@ impl Probing<'_> {
 
     fn tell(&mut self, event: Event) {
         let shown = !self.output.quiet || matches!(event, Event::Status(_) | Event::End(_));
-        // Only a flood has a mark for a probe.
-        let dull = matches!(event, Event::Sent) && !self.output.flood;
+        // Only a flood and a chart have a mark for a probe.
+        let marked = self.output.flood || self.output.format == Format::Graph;
+        let dull = matches!(event, Event::Sent) && !marked;
         if shown && !dull {
             self.untold.push(event);
             if self.untold.len() >= BATCH {

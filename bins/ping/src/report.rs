@@ -1,20 +1,23 @@
-//! What is written: iputils' lines, JSON or CSV.
+//! What is written: iputils' lines, JSON, CSV or a chart.
 //!
 //! A report runs beside the probing and is told what happened by [`Event`]s, so that neither a slow
 //! terminal nor a slow name server delays a probe.
 
+mod chart;
 mod csv;
+mod graph;
 mod json;
 mod text;
 
 use std::io::{self, Write};
 use std::net::IpAddr;
-use std::sync::mpsc::{Receiver, TryRecvError};
-use std::time::SystemTime;
+use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::time::{Instant, SystemTime};
 
 use netio::icmp::StampSource;
 use netproto::icmp::Reason;
 
+use self::chart::Chart;
 use self::csv::Csv;
 use self::json::Json;
 pub use self::json::{failure, write_summary};
@@ -158,6 +161,7 @@ enum Face<W: Write> {
     Text(Text<W>),
     Json(Json<W>),
     Csv(Csv<W>),
+    Chart(Chart<W>),
 }
 
 impl<W: Write> Report<W> {
@@ -166,6 +170,10 @@ impl<W: Write> Report<W> {
         let target = destination.address;
         let face = match config.output.format {
             Format::Text => Face::Text(Text::new(config, destination, identifier, out)),
+            Format::Graph => {
+                let text = Text::new(config, destination, identifier, out);
+                Face::Chart(Chart::new(config, target, text))
+            }
             Format::Json => Face::Json(Json::new(config, target, out)),
             Format::Csv => Face::Csv(Csv::new(target, out)),
         };
@@ -178,6 +186,7 @@ impl<W: Write> Report<W> {
             Face::Text(text) => text.banner(config, source),
             Face::Json(_) => Ok(()),
             Face::Csv(csv) => csv.header(),
+            Face::Chart(chart) => chart.banner(config, source),
         }
     }
 
@@ -189,9 +198,10 @@ impl<W: Write> Report<W> {
                 Err(TryRecvError::Empty) => {
                     // Nothing to do: now is the time to show what there is.
                     self.flush()?;
-                    match events.recv() {
+                    match self.wait(events) {
                         Ok(batch) => batch,
-                        Err(_) => return Ok(()),
+                        Err(RecvTimeoutError::Timeout) => Vec::new(),
+                        Err(RecvTimeoutError::Disconnected) => return Ok(()),
                     }
                 }
                 Err(TryRecvError::Disconnected) => return self.flush(),
@@ -201,8 +211,26 @@ impl<W: Write> Report<W> {
                     Face::Text(text) => text.event(event)?,
                     Face::Json(json) => json.event(event)?,
                     Face::Csv(csv) => csv.event(event)?,
+                    Face::Chart(chart) => chart.event(event)?,
                 }
             }
+            if let Face::Chart(chart) = &mut self.face {
+                let now = Instant::now();
+                if now >= chart.due() {
+                    chart.tick(now)?;
+                }
+            }
+        }
+    }
+
+    /// The next batch; only a chart has something to do without one.
+    fn wait(&self, events: &Receiver<Vec<Event>>) -> Result<Vec<Event>, RecvTimeoutError> {
+        match &self.face {
+            Face::Chart(chart) => {
+                let left = chart.due().saturating_duration_since(Instant::now());
+                events.recv_timeout(left)
+            }
+            _ => events.recv().map_err(|_| RecvTimeoutError::Disconnected),
         }
     }
 
@@ -211,6 +239,7 @@ impl<W: Write> Report<W> {
             Face::Text(text) => text.flush(),
             Face::Json(json) => json.flush(),
             Face::Csv(csv) => csv.flush(),
+            Face::Chart(chart) => chart.flush(),
         }
     }
 }

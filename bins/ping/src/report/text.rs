@@ -66,6 +66,11 @@ impl<W: Write> Text<W> {
         self.out.flush()
     }
 
+    /// A line of another face.
+    pub(super) fn line(&mut self, line: &str) -> io::Result<()> {
+        writeln!(self.out, "{line}")
+    }
+
     pub(super) fn flush(&mut self) -> io::Result<()> {
         self.out.flush()
     }
