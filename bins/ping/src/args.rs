@@ -1,16 +1,17 @@
 //! The command line; nothing below this file knows clap.
 
+mod values;
+
 use std::ffi::OsString;
-use std::net::IpAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser;
-use netio::icmp::{Binding, PathMtu, Tuning};
+use clap::{Command, CommandFactory, Parser};
+use netio::icmp::{PathMtu, Tuning};
 use netio::usage::Refusal;
 use netproto::icmp::Version;
 
-use crate::assertion::{self, Assertion};
+use self::values::{Assertions, Pattern, assertions, binding, octet, path_mtu, pattern, seconds};
 use crate::config::{Config, DEFAULT_SIZE, Format, LARGEST_SIZE, Output};
 use crate::session::{Pace, Plan};
 use crate::sweep::targets::Cidr;
@@ -22,8 +23,6 @@ const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
 /// How long a sweep waits for an answer, and how far apart its probes are.
 const SWEEP_PATIENCE: Duration = Duration::from_secs(1);
 const SWEEP_SPACING: Duration = Duration::from_micros(100);
-/// As many octets of pattern as iputils takes.
-const LONGEST_PATTERN: usize = 16;
 
 const EXAMPLES: &str = "\
 Examples:
@@ -34,6 +33,7 @@ Examples:
   ping -s 1472 -c 1 HOST       a datagram that fills an Ethernet frame
   ping -6 HOST                 by IPv6
   ping --alive --cidr 192.0.2.0/24                who is there
+  ping --graph -i 0.2 HOST                        a chart that goes on
   ping -c 3 HOST HOST HOST                        three probes each, a line each
   ping -c 100 -i 0.1 -q --stats HOST              percentiles, jitter, outages
   ping -c 20 -q --assert 'loss<1%,p95<20ms' HOST  exit 1 if that is not so
@@ -46,6 +46,12 @@ Exit codes:
 Ctrl-C ends with the summary; Ctrl-\\ (SIGQUIT) prints how it stands and goes on.
 No root is needed where net.ipv4.ping_group_range includes your group.";
 
+/// The headings of `--help`.
+const PACE: &str = "How many, how fast, how long";
+const SENT: &str = "What is sent";
+const PRINTED: &str = "What is printed";
+const MANY: &str = "Many targets";
+
 /// Send ICMP echo requests to a host and report what comes back.
 #[derive(Debug, Parser)]
 #[command(name = "ping", version, after_help = EXAMPLES)]
@@ -55,131 +61,130 @@ pub struct Args {
     #[arg(value_name = "HOST", required_unless_present_any = ["cidr", "targets_file"])]
     hosts: Vec<String>,
     /// Stop after N probes; with -w, after N answers
-    #[arg(short = 'c', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    #[arg(help_heading = PACE, short = 'c', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
     /// Time from one probe to the next, in seconds
-    #[arg(short = 'i', long, value_name = "SECONDS", value_parser = seconds, conflicts_with = "flood")]
+    #[arg(help_heading = PACE, short = 'i', long, value_name = "SECONDS", value_parser = seconds, conflicts_with = "flood")]
     interval: Option<Duration>,
-    /// How long to wait for the last answers if there was none, in seconds
-    #[arg(short = 'W', long, value_name = "SECONDS", value_parser = seconds)]
-    timeout: Option<Duration>,
     /// End after this many seconds, whatever came
-    #[arg(short = 'w', long, value_name = "SECONDS", value_parser = seconds)]
+    #[arg(help_heading = PACE, short = 'w', long, value_name = "SECONDS", value_parser = seconds)]
     deadline: Option<Duration>,
-    /// Octets of data in each probe
-    #[arg(short = 's', long, value_name = "OCTETS", default_value_t = DEFAULT_SIZE as u32,
-          value_parser = clap::value_parser!(u32).range(0..=LARGEST_SIZE as i64))]
-    size: u32,
-    /// Time to live (IPv6: hop limit) of the probes
-    #[arg(short = 't', long, value_name = "HOPS", value_parser = clap::value_parser!(u8).range(1..))]
-    ttl: Option<u8>,
-    /// Interface name or source address to send from
-    #[arg(short = 'I', long, value_name = "NAME|ADDRESS")]
-    interface: Option<String>,
-    /// Traffic class (DSCP and ECN) of the probes, decimal or 0x hexadecimal
-    #[arg(short = 'Q', long, value_name = "CLASS", value_parser = octet)]
-    tos: Option<u8>,
-    /// Path MTU: do (never fragment), want (fragment by what is known), dont, probe (ignore it)
-    #[arg(short = 'M', long = "pmtudisc", value_name = "HOW", value_parser = path_mtu)]
-    path_mtu: Option<PathMtu>,
-    /// Mark the packets, for policy routing
-    #[arg(short = 'm', long, value_name = "MARK")]
-    mark: Option<u32>,
-    /// Ping a broadcast address: all hosts of a network that care to answer
-    #[arg(short = 'b', long)]
-    broadcast: bool,
-    /// Keep multicast probes from coming back to this host
-    #[arg(short = 'L', long)]
-    no_multicast_loop: bool,
-    /// Keep the source address that the first probe has
-    #[arg(short = 'B', long)]
-    sticky_source: bool,
-    /// ICMP identifier of the probes; 0 takes a raw socket
-    #[arg(short = 'e', long, value_name = "ID")]
-    identifier: Option<u16>,
-    /// Up to 16 octets, in hexadecimal, that fill the probes
-    #[arg(short = 'p', long, value_name = "HEX", value_parser = pattern)]
-    pattern: Option<Pattern>,
+    /// How long to wait for the last answers if there was none, in seconds
+    #[arg(help_heading = PACE, short = 'W', long, value_name = "SECONDS", value_parser = seconds)]
+    timeout: Option<Duration>,
     /// Send N probes before the first answer
-    #[arg(short = 'l', long, value_name = "N", default_value_t = 1,
+    #[arg(help_heading = PACE, short = 'l', long, value_name = "N", default_value_t = 1,
           value_parser = clap::value_parser!(u32).range(1..=65_536))]
     preload: u32,
     /// Flood: as fast as answers come or a hundred a second; a dot is an unanswered probe
-    #[arg(short = 'f', long, conflicts_with = "adaptive")]
+    #[arg(help_heading = PACE, short = 'f', long, conflicts_with = "adaptive")]
     flood: bool,
     /// Adapt the interval to the round-trip time
-    #[arg(short = 'A', long)]
+    #[arg(help_heading = PACE, short = 'A', long)]
     adaptive: bool,
-    /// Ring the bell with each reply
-    #[arg(short = 'a', long)]
-    audible: bool,
-    /// Tell the round trips that this program saw, not those of the kernel
-    #[arg(short = 'U', long)]
-    user_latency: bool,
-    /// Print times with three decimals, however long they are
-    #[arg(short = '3', long)]
-    precise: bool,
-    /// Print only the first line and the summary
-    #[arg(short = 'q', long)]
-    quiet: bool,
-    /// Print addresses only, look up no names
-    #[arg(short = 'n', long)]
-    numeric: bool,
-    /// Print the wall clock before each line
-    #[arg(short = 'D', long)]
-    wall_clock: bool,
-    /// Say which probe is still unanswered before sending the next
-    #[arg(short = 'O', long)]
-    outstanding: bool,
-    /// Print the ICMP identifier too
-    #[arg(short = 'v', long)]
-    verbose: bool,
-    /// After the summary, print the loss with its 95 % interval, percentiles, jitter and outages
-    #[arg(long = "stats")]
-    statistics: bool,
-    /// Write NDJSON: an object a reply, and a summary whatever happens
-    #[arg(long, conflicts_with_all = ["csv", "flood"])]
-    json: bool,
-    /// Write CSV: a row a reply, and at the end one for each probe without
-    #[arg(long, conflicts_with = "flood")]
-    csv: bool,
-    /// Draw a chart while it goes on; without a terminal, write a line a second
-    #[arg(long, conflicts_with_all = ["json", "csv", "flood", "quiet"])]
-    graph: bool,
-    /// Bounds such as 'loss<1%,p95<20ms': exit 1 and name the figure that breaks one
-    #[arg(long, value_name = "BOUNDS", value_parser = assertions)]
-    assert: Option<Assertions>,
-    /// Sweep every host of a network such as 192.0.2.0/24; may be given several times
-    #[arg(long, value_name = "NETWORK")]
-    cidr: Vec<Cidr>,
-    /// Sweep what stands in a file, a name or address a line; - is standard input
-    #[arg(long, value_name = "FILE")]
-    targets_file: Option<PathBuf>,
-    /// Sweep all addresses of each name, not only the first
-    #[arg(long)]
-    all_addresses: bool,
-    /// Of a sweep, print the targets that answer and nothing else
-    #[arg(long, conflicts_with = "unreachable")]
-    alive: bool,
-    /// Of a sweep, print the targets that do not answer and nothing else
-    #[arg(long)]
-    unreachable: bool,
-    /// In a sweep, the time from one probe to the next of whatever target, in seconds
-    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
-    spacing: Option<Duration>,
     /// Use IPv4
-    #[arg(short = '4', long, conflicts_with = "ipv6")]
+    #[arg(help_heading = SENT, short = '4', long, conflicts_with = "ipv6")]
     ipv4: bool,
     /// Use IPv6
-    #[arg(short = '6', long)]
+    #[arg(help_heading = SENT, short = '6', long)]
     ipv6: bool,
+    /// Octets of data in each probe
+    #[arg(help_heading = SENT, short = 's', long, value_name = "OCTETS", default_value_t = DEFAULT_SIZE as u32,
+          value_parser = clap::value_parser!(u32).range(0..=LARGEST_SIZE as i64))]
+    size: u32,
+    /// Up to 16 octets, in hexadecimal, that fill the probes
+    #[arg(help_heading = SENT, short = 'p', long, value_name = "HEX", value_parser = pattern)]
+    pattern: Option<Pattern>,
+    /// Time to live (IPv6: hop limit) of the probes
+    #[arg(help_heading = SENT, short = 't', long, value_name = "HOPS", value_parser = clap::value_parser!(u8).range(1..))]
+    ttl: Option<u8>,
+    /// Interface name or source address to send from
+    #[arg(help_heading = SENT, short = 'I', long, value_name = "NAME|ADDRESS")]
+    interface: Option<String>,
+    /// Keep the source address that the first probe has
+    #[arg(help_heading = SENT, short = 'B', long)]
+    sticky_source: bool,
+    /// Traffic class (DSCP and ECN) of the probes, decimal or 0x hexadecimal
+    #[arg(help_heading = SENT, short = 'Q', long, value_name = "CLASS", value_parser = octet)]
+    tos: Option<u8>,
+    /// Path MTU: do (never fragment), want (fragment by what is known), dont, probe (ignore it)
+    #[arg(help_heading = SENT, short = 'M', long = "pmtudisc", value_name = "HOW", value_parser = path_mtu)]
+    path_mtu: Option<PathMtu>,
+    /// Ping a broadcast address: all hosts of a network that care to answer
+    #[arg(help_heading = SENT, short = 'b', long)]
+    broadcast: bool,
+    /// Keep multicast probes from coming back to this host
+    #[arg(help_heading = SENT, short = 'L', long)]
+    no_multicast_loop: bool,
+    /// Mark the packets, for policy routing
+    #[arg(help_heading = SENT, short = 'm', long, value_name = "MARK")]
+    mark: Option<u32>,
+    /// ICMP identifier of the probes; 0 takes a raw socket
+    #[arg(help_heading = SENT, short = 'e', long, value_name = "ID")]
+    identifier: Option<u16>,
+    /// Print only the first line and the summary
+    #[arg(help_heading = PRINTED, short = 'q', long)]
+    quiet: bool,
+    /// Print addresses only, look up no names
+    #[arg(help_heading = PRINTED, short = 'n', long)]
+    numeric: bool,
+    /// Print the wall clock before each line
+    #[arg(help_heading = PRINTED, short = 'D', long)]
+    wall_clock: bool,
+    /// Say which probe is still unanswered before sending the next
+    #[arg(help_heading = PRINTED, short = 'O', long)]
+    outstanding: bool,
+    /// Print the ICMP identifier too
+    #[arg(help_heading = PRINTED, short = 'v', long)]
+    verbose: bool,
+    /// Ring the bell with each reply
+    #[arg(help_heading = PRINTED, short = 'a', long)]
+    audible: bool,
+    /// Print times with three decimals, however long they are
+    #[arg(help_heading = PRINTED, short = '3', long)]
+    precise: bool,
+    /// Tell the round trips that this program saw, not those of the kernel
+    #[arg(help_heading = PRINTED, short = 'U', long)]
+    user_latency: bool,
+    /// After the summary, print the loss with its 95 % interval, percentiles, jitter and outages
+    #[arg(help_heading = PRINTED, long = "stats")]
+    statistics: bool,
+    /// Draw a chart while it goes on; without a terminal, write a line a second
+    #[arg(help_heading = PRINTED, long, conflicts_with_all = ["json", "csv", "flood", "quiet"])]
+    graph: bool,
+    /// Write NDJSON: an object a reply, and a summary whatever happens
+    #[arg(help_heading = PRINTED, long, conflicts_with_all = ["csv", "flood"])]
+    json: bool,
+    /// Write CSV: a row a reply, and at the end one for each probe without
+    #[arg(help_heading = PRINTED, long, conflicts_with = "flood")]
+    csv: bool,
+    /// Bounds such as 'loss<1%,p95<20ms': exit 1 and name the figure that breaks one
+    #[arg(help_heading = PRINTED, long, value_name = "BOUNDS", value_parser = assertions)]
+    assert: Option<Assertions>,
+    /// Sweep every host of a network such as 192.0.2.0/24; may be given several times
+    #[arg(help_heading = MANY, long, value_name = "NETWORK")]
+    cidr: Vec<Cidr>,
+    /// Sweep what stands in a file, a name or address a line; - is standard input
+    #[arg(help_heading = MANY, long, value_name = "FILE")]
+    targets_file: Option<PathBuf>,
+    /// Sweep all addresses of each name, not only the first
+    #[arg(help_heading = MANY, long)]
+    all_addresses: bool,
+    /// In a sweep, the time from one probe to the next of whatever target, in seconds
+    #[arg(help_heading = MANY, long, value_name = "SECONDS", value_parser = seconds)]
+    spacing: Option<Duration>,
+    /// Of a sweep, print the targets that answer and nothing else
+    #[arg(help_heading = MANY, long, conflicts_with = "unreachable")]
+    alive: bool,
+    /// Of a sweep, print the targets that do not answer and nothing else
+    #[arg(help_heading = MANY, long)]
+    unreachable: bool,
 }
 
-#[derive(Debug, Clone)]
-struct Pattern(Vec<u8>);
-
-#[derive(Debug, Clone)]
-struct Assertions(Vec<Assertion>);
+/// The command line as clap knows it, from which the man page is made.
+pub fn command() -> Command {
+    Args::command()
+}
 
 /// Reads and checks the command line.
 pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Config, Refusal> {
@@ -317,66 +322,4 @@ impl Args {
             },
         }))
     }
-}
-
-fn binding(interface: Option<String>) -> Binding {
-    let Some(text) = interface else {
-        return Binding::default();
-    };
-    match text.parse::<IpAddr>() {
-        Ok(source) => Binding {
-            source: Some(source),
-            interface: None,
-        },
-        Err(_) => Binding {
-            source: None,
-            interface: Some(text),
-        },
-    }
-}
-
-fn seconds(text: &str) -> Result<Duration, String> {
-    text.parse::<f64>()
-        .ok()
-        .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
-        .filter(|duration| *duration < Duration::from_secs(u64::from(u32::MAX)))
-        .ok_or_else(|| "a number of seconds such as 1 or 0.2 is needed".to_owned())
-}
-
-fn octet(text: &str) -> Result<u8, String> {
-    let read = match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
-        Some(digits) => u8::from_str_radix(digits, 16),
-        None => text.parse(),
-    };
-    read.map_err(|_| "a number from 0 to 255 is needed, or 0x00 to 0xff".to_owned())
-}
-
-fn path_mtu(text: &str) -> Result<PathMtu, String> {
-    match text {
-        "do" => Ok(PathMtu::Do),
-        "want" => Ok(PathMtu::Want),
-        "dont" => Ok(PathMtu::Dont),
-        "probe" => Ok(PathMtu::Probe),
-        _ => Err("it is one of do, want, dont, probe".to_owned()),
-    }
-}
-
-fn assertions(text: &str) -> Result<Assertions, String> {
-    assertion::parse(text).map(Assertions)
-}
-
-fn pattern(text: &str) -> Result<Pattern, String> {
-    let digits: Option<Vec<u8>> = text
-        .chars()
-        .map(|digit| digit.to_digit(16).map(|value| value as u8))
-        .collect();
-    let octets: Vec<u8> = digits
-        .ok_or("hexadecimal digits are needed, such as ff00")?
-        .chunks(2)
-        .map(|pair| pair.iter().fold(0, |octet, digit| octet << 4 | digit))
-        .collect();
-    if octets.is_empty() || octets.len() > LONGEST_PATTERN {
-        return Err(format!("1 to {LONGEST_PATTERN} octets are needed"));
-    }
-    Ok(Pattern(octets))
 }

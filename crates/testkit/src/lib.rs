@@ -5,6 +5,7 @@
     reason = "a test that cannot go on says why and fails"
 )]
 
+pub mod man;
 pub mod netns;
 pub mod origin;
 pub mod peer;
