@@ -1,7 +1,10 @@
 //! The command line. Nothing else knows clap.
 
+mod content;
+
 use std::ffi::OsString;
 use std::net::SocketAddr;
+use std::os::fd::AsFd;
 use std::path::PathBuf;
 
 use clap::Parser;
@@ -9,14 +12,17 @@ use ipnet::IpNet;
 use netio::daemon::args::{self, DaemonArgs};
 use netio::usage::{AdminAddress, Refusal};
 
+use self::content::ContentArgs;
 use crate::config::Config;
-use crate::files;
+use crate::files::{self, Found};
 
 const EXAMPLES: &str = "\
 Examples:
   webserverd                               serve ./www on http://127.0.0.1:8000/
   webserverd --root /srv/site --port 80    another folder, the standard port
   webserverd --bind ::                     every IPv6 address of this machine
+  webserverd --listing --spa app.html      list folders; one page for all that is missing
+  webserverd --cache-control '*.html=no-cache' --cache-control 'assets/**=max-age=31536000'
   webserverd --log-format json | jq .      the access log as JSON
   webserverd --check                       ask a running one if it is well
 
@@ -52,6 +58,9 @@ struct Args {
 
     #[command(flatten)]
     daemon: DaemonArgs,
+
+    #[command(flatten)]
+    content: ContentArgs,
 }
 
 /// What the command line asks for.
@@ -85,9 +94,21 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Order, Refusal>
             "cannot serve the folder {root}: {error}; name a readable folder with --root"
         ))
     })?;
+    let rules = args.content.rules()?;
+    if let Some(page) = &rules.fallback
+        && !matches!(
+            files::find(root.as_fd(), page, rules.visible),
+            Ok(Found::File(..))
+        )
+    {
+        return Err(Refusal::Mistake(format!(
+            "--spa: the root has no file {page}; name one by its path below the root"
+        )));
+    }
     args.daemon.allow = args.allow;
     Ok(Order::Serve(Config {
         root,
+        rules,
         setup: args.daemon.setup(args.port, args.udp_port, args.admin),
     }))
 }

@@ -4,11 +4,15 @@ use std::os::fd::OwnedFd;
 
 use netio::daemon::Setup;
 
+use crate::rules::Rules;
+
 /// One validated configuration.
 #[derive(Debug)]
 pub struct Config {
     /// The folder whose files are served, open.
     pub root: OwnedFd,
+    /// What is done with them.
+    pub rules: Rules,
     /// What every daemon is told.
     pub setup: Setup,
 }

@@ -1,20 +1,19 @@
-//! Files below the root, and nothing else: no path leads out of it, through no symlink, and none
-//! to what is hidden or is not a regular file.
+//! Files below the root, and nothing else: no path leads out of it, and none to what is no regular
+//! file. What is hidden, and symlinks, are shown only if the operator says so.
 
 use std::io;
 use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::path::Path;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use rustix::fs::{
     FileType, Mode, OFlags, RawMode, ResolveFlags, Stat, fstat, open, openat, openat2,
 };
 use rustix::io::Errno;
 
-/// Opened without following a symlink, without waiting for the other end of a pipe, without taking
-/// a terminal.
+/// Opened without waiting for the other end of a pipe, without taking a terminal.
 const READ: OFlags = OFlags::RDONLY
     .union(OFlags::CLOEXEC)
-    .union(OFlags::NOFOLLOW)
     .union(OFlags::NONBLOCK)
     .union(OFlags::NOCTTY);
 
@@ -28,13 +27,23 @@ pub fn open_root(path: &Path) -> io::Result<OwnedFd> {
     Ok(root)
 }
 
+/// What of the files below the root is shown.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Visibility {
+    /// Also names that begin with a dot.
+    pub dotfiles: bool,
+    /// Also what symlinks lead to, as long as that is below the root. An absolute symlink leads
+    /// out of it, wherever it points.
+    pub symlinks: bool,
+}
+
 /// What a path names.
 #[derive(Debug)]
 pub enum Found {
     /// A regular file, open, and what it is.
     File(OwnedFd, Identity),
-    /// A folder.
-    Folder,
+    /// A folder, open.
+    Folder(OwnedFd),
     /// Nothing that is shown: absent, hidden, or no regular file.
     Nothing,
     /// Something that is there but may not be read: a symlink, or for want of permission.
@@ -42,8 +51,10 @@ pub enum Found {
 }
 
 /// What tells one state of a file from another.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub struct Identity {
+    /// The file system that it is on.
+    device: u64,
     /// The file system's number for it.
     pub inode: u64,
     /// Its length in bytes.
@@ -57,6 +68,7 @@ pub struct Identity {
 impl Identity {
     fn of(stat: &Stat) -> Identity {
         Identity {
+            device: stat.st_dev,
             inode: stat.st_ino,
             length: stat.st_size.unsigned_abs(),
             modified: (stat.st_mtime, stat.st_mtime_nsec as u32),
@@ -68,20 +80,31 @@ impl Identity {
     pub fn now(file: impl AsFd) -> io::Result<Identity> {
         Ok(Identity::of(&fstat(file)?))
     }
+
+    /// Whether it has stood so long that another change would show in its times.
+    pub fn is_settled(&self, now: SystemTime) -> bool {
+        let (seconds, nanoseconds) = self.changed;
+        let changed = Duration::new(seconds.max(0).unsigned_abs(), nanoseconds);
+        let age = now.duration_since(UNIX_EPOCH + changed);
+        age.is_ok_and(|age| age > COARSEST_TIME)
+    }
 }
+
+/// The times of the coarsest file systems count in steps of this length.
+const COARSEST_TIME: Duration = Duration::from_secs(2);
 
 /// Opens what `path` names below `root`. The path is decoded, begins with a slash and has no dot
 /// segments left (`netproto::http::target::file_path`).
 ///
 /// # Errors
 /// The system's own, such as a lack of descriptors: the request is not to blame.
-pub fn find(root: BorrowedFd<'_>, path: &str) -> io::Result<Found> {
-    if path.split('/').any(|segment| segment.starts_with('.')) {
+pub fn find(root: BorrowedFd<'_>, path: &str, visible: Visibility) -> io::Result<Found> {
+    if !visible.dotfiles && path.split('/').any(|segment| segment.starts_with('.')) {
         return Ok(Found::Nothing);
     }
     let below = path.trim_matches('/');
     let below = if below.is_empty() { "." } else { below };
-    let file = match open_beneath(root, below) {
+    let file = match open_beneath(root, below, visible) {
         Ok(file) => file,
         Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG | Errno::NXIO | Errno::ILSEQ) => {
             return Ok(Found::Nothing);
@@ -91,17 +114,21 @@ pub fn find(root: BorrowedFd<'_>, path: &str) -> io::Result<Found> {
     };
     let stat = fstat(&file)?;
     Ok(match FileType::from_raw_mode(stat.st_mode as RawMode) {
-        FileType::Directory => Found::Folder,
+        FileType::Directory => Found::Folder(file),
         // A file is no folder: `/index.html/` names nothing.
         FileType::RegularFile if !path.ends_with('/') => Found::File(file, Identity::of(&stat)),
         _ => Found::Nothing,
     })
 }
 
-fn open_beneath(root: BorrowedFd<'_>, below: &str) -> Result<OwnedFd, Errno> {
-    let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
+fn open_beneath(root: BorrowedFd<'_>, below: &str, visible: Visibility) -> Result<OwnedFd, Errno> {
+    let mut resolve = ResolveFlags::BENEATH | ResolveFlags::NO_MAGICLINKS;
+    if !visible.symlinks {
+        resolve |= ResolveFlags::NO_SYMLINKS;
+    }
     match openat2(root, below, READ, Mode::empty(), resolve) {
-        // A kernel before 5.6, or a sandbox that does not know the call.
+        // A kernel before 5.6, or a sandbox that does not know the call. The walk follows no
+        // symlinks: nothing would tell it where they lead.
         Err(Errno::NOSYS | Errno::PERM) => walk(root, below),
         result => result,
     }
@@ -120,7 +147,7 @@ fn walk(root: BorrowedFd<'_>, below: &str) -> Result<OwnedFd, Errno> {
             return Err(Errno::XDEV);
         }
         if segments.peek().is_none() {
-            return openat(&held, segment, READ, Mode::empty());
+            return openat(&held, segment, READ | OFlags::NOFOLLOW, Mode::empty());
         }
         held = openat(&held, segment, folder, Mode::empty())?;
     }
@@ -154,7 +181,7 @@ mod tests {
     fn kind(found: &Found) -> &'static str {
         match found {
             Found::File(..) => "file",
-            Found::Folder => "folder",
+            Found::Folder(_) => "folder",
             Found::Nothing => "nothing",
             Found::Refused => "refused",
         }
@@ -182,10 +209,40 @@ mod tests {
             ("/up/secret", "refused"),
             ("/pipe", "nothing"),
         ] {
-            let found = find(root.as_fd(), path).unwrap();
+            let found = find(root.as_fd(), path, Visibility::default()).unwrap();
             assert_eq!(kind(&found), expected, "{path}");
         }
         drop(dir);
+    }
+
+    #[test]
+    fn symlinks_and_hidden_files_are_shown_only_below_the_root() {
+        let (dir, root) = site();
+        symlink(
+            dir.path().join("root/a.txt"),
+            dir.path().join("root/absolute"),
+        )
+        .unwrap();
+        symlink("loop", dir.path().join("root/loop")).unwrap();
+        symlink("sub", dir.path().join("root/folder")).unwrap();
+        let all = Visibility {
+            dotfiles: true,
+            symlinks: true,
+        };
+        for (path, expected) in [
+            ("/.hidden", "file"),
+            ("/in", "file"),
+            ("/folder", "folder"),
+            ("/folder/b.txt", "file"),
+            ("/out", "refused"),
+            ("/up/secret", "refused"),
+            ("/up/root/a.txt", "refused"),
+            ("/absolute", "refused"),
+            ("/loop", "refused"),
+        ] {
+            let found = find(root.as_fd(), path, all).unwrap();
+            assert_eq!(kind(&found), expected, "{path}");
+        }
     }
 
     #[test]
@@ -202,7 +259,7 @@ mod tests {
             "in",
             "up/secret",
         ] {
-            let by_call = open_beneath(root.as_fd(), path);
+            let by_call = open_beneath(root.as_fd(), path, Visibility::default());
             let by_walk = walk(root.as_fd(), path);
             assert_eq!(
                 by_call.is_ok(),

@@ -1,19 +1,27 @@
 //! A static web server and a UDP echo: the far end of the lab.
 //!
 //! [`run`] starts everything. A request goes from `netio::http` to [`site`], which answers it from
-//! [`memory`] or finds the file by way of [`files`]; [`answer`] says how. A datagram goes to
-//! [`udp_echo`].
+//! [`memory`] or finds the file by way of [`files`]; which [`coding`] of what is [`stored`] it gets
+//! depends on the request, and [`answer`] says how. What is no file is a [`page`] or a [`listing`].
+//! [`rules`] is what the operator wants of it all. A datagram goes to [`udp_echo`].
 
 pub mod answer;
 pub mod args;
+pub mod coding;
+pub mod compress;
 pub mod config;
+pub mod document;
 pub mod files;
+pub mod listing;
 pub mod memory;
+pub mod page;
+pub mod representation;
+pub mod rules;
 pub mod site;
+pub mod stored;
 pub mod udp_echo;
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::rc::Rc;
 use std::sync::Arc;
 
@@ -25,8 +33,9 @@ use netio::telemetry::{Counter, HttpCounters, HttpTotals, Metrics};
 use netio::watch::Watch;
 use serde::Serialize;
 
+use crate::compress::CompressCounters;
 use crate::config::Config;
-use crate::site::Site;
+use crate::site::{Shared, Site};
 use crate::udp_echo::{EchoConfig, EchoCounters};
 
 /// The ports on which the lab's own programs answer datagrams. None of them is ever the source of
@@ -35,16 +44,16 @@ const LAB_PORTS: [u16; 2] = [9000, 9090];
 
 /// Serves until a stop signal, then ends what is under way.
 pub fn run(config: Config) -> Result<(), DaemonError> {
-    let root = Arc::new(config.root);
+    let shared = Arc::new(Shared::new(config.root, config.rules));
     let equip = |stations: Vec<Station>| {
         let equip = |station| Equipment {
             station,
-            root: Arc::clone(&root),
+            shared: Arc::clone(&shared),
             counters: Arc::default(),
         };
         let equipment: Vec<Equipment> = stations.into_iter().map(equip).collect();
         let counters = equipment.iter().map(|worker| Arc::clone(&worker.counters));
-        let panel = panel(counters.collect());
+        let panel = panel(counters.collect(), &shared);
         (equipment, panel)
     };
     daemon::run(&config.setup, equip, work)
@@ -53,7 +62,7 @@ pub fn run(config: Config) -> Result<(), DaemonError> {
 /// What one worker works with.
 struct Equipment {
     station: Station,
-    root: Arc<OwnedFd>,
+    shared: Arc<Shared>,
     counters: Arc<Counters>,
 }
 
@@ -76,7 +85,7 @@ async fn work(equipment: Equipment) -> io::Result<()> {
     let counters = equipment.counters;
     let watch = Watch::new();
     let server = Rc::new(Server {
-        service: Site::new(equipment.root),
+        service: Site::new(equipment.shared),
         settings: http,
         watch: Rc::clone(&watch),
         buffers: Buffers::default(),
@@ -100,7 +109,7 @@ async fn work(equipment: Equipment) -> io::Result<()> {
 }
 
 /// What the admin endpoint shows.
-fn panel(workers: Vec<Arc<Counters>>) -> Panel {
+fn panel(workers: Vec<Arc<Counters>>, shared: &Arc<Shared>) -> Panel {
     let http: Vec<_> = workers
         .iter()
         .map(|worker| Arc::clone(&worker.http))
@@ -108,6 +117,7 @@ fn panel(workers: Vec<Arc<Counters>>) -> Panel {
     let mut metrics = Metrics::new("webserverd");
     metrics.http(&http);
     echo_metrics(&mut metrics, workers.clone());
+    compression_metrics(&mut metrics, shared);
     let mut panel = Panel::new("webserverd", env!("CARGO_PKG_VERSION"), metrics);
     panel.section("http", move || HttpTotals::of(&http));
     panel.section("echo", move || {
@@ -168,4 +178,24 @@ fn echo_metrics(metrics: &mut Metrics, workers: Vec<Arc<Counters>>) {
             total
         },
     );
+}
+
+fn compression_metrics(metrics: &mut Metrics, shared: &Arc<Shared>) {
+    let mut counter = |name, help, of: fn(&CompressCounters) -> &Counter| {
+        let shared = Arc::clone(shared);
+        metrics.counter(name, help, move || of(&shared.compressor.counters).value());
+    };
+    counter(
+        "compressed_files",
+        "Files compressed on the fly",
+        |counters| &counters.files,
+    );
+    counter("compressed_bytes_in", "Bytes of them before", |counters| {
+        &counters.bytes_in
+    });
+    counter("compressed_bytes_out", "Bytes of them after", |counters| {
+        &counters.bytes_out
+    });
+    let help = "Requests answered without a coding as too many files waited to be compressed";
+    counter("compression_busy", help, |counters| &counters.busy);
 }

@@ -1,34 +1,23 @@
-//! Files that were served lately, with everything about their answers that does not depend on the
-//! request. An entry is looked at again on disk when it is a moment old, so an edited file is
-//! never served stale for longer.
+//! The files that one worker remembers. An entry is looked at again on disk when it is a moment
+//! old, so an edited file is never served stale for longer.
 
-use std::cell::{Cell, RefCell};
-use std::io;
-use std::os::fd::OwnedFd;
+use std::cell::RefCell;
 use std::rc::Rc;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
-use netio::http::response::{FilePart, OpenFile, Piece};
 use quick_cache::Weighter;
 use quick_cache::unsync::Cache;
-use rustix::io::Errno;
 
-use crate::answer::Document;
 use crate::files::Identity;
+use crate::stored::{Sidecars, Stored};
 
 /// How old an entry may be. With the worker's clock, which lags by up to
 /// [`netio::watch::TICK`], it stays below a second.
 const TRUSTED: Duration = Duration::from_millis(750);
-/// A longer file is not held in memory but sent by the kernel from its own cache.
-const HELD_BYTES: u64 = 64 * 1024;
 /// What one worker holds, in bytes.
-const CAPACITY: u64 = 32 * 1024 * 1024;
-/// What an entry costs beside its content: its heads, its key and its places in the tables.
-const OVERHEAD: u64 = 2 * 1024;
-/// What an open file costs: a descriptor is scarcer than memory, and a worker keeps at most 128.
-const OPEN_FILE: u64 = CAPACITY / 128;
+pub(crate) const CAPACITY: u64 = 32 * 1024 * 1024;
+/// What an entry weighs at least; it decides for how many the tables are made.
+const LIGHTEST: u64 = 2 * 1024;
 
 /// Now, by the worker's clocks.
 #[derive(Clone, Copy, Debug)]
@@ -37,95 +26,6 @@ pub struct Clock {
     pub monotonic: Instant,
     /// For what is written: seconds since 1970.
     pub unix_seconds: u64,
-}
-
-/// A file that can be answered with.
-#[derive(Debug)]
-pub struct Stored {
-    /// What is said of it.
-    pub document: Document,
-    identity: Identity,
-    content: Content,
-    checked: Cell<Instant>,
-}
-
-#[derive(Debug)]
-enum Content {
-    Held(Bytes),
-    OnDisk(Arc<OpenFile>),
-}
-
-impl Stored {
-    /// Reads `file`, which is called `name`, or keeps it open if it is long. `None` if it was being
-    /// changed: no half of one state is ever joined to a half of another.
-    ///
-    /// # Errors
-    /// The system's own.
-    pub fn read(
-        file: OwnedFd,
-        identity: Identity,
-        name: &str,
-        now: Clock,
-    ) -> io::Result<Option<Stored>> {
-        let content = if identity.length <= HELD_BYTES {
-            // One byte more than there should be, to see a file that grows.
-            let mut bytes = vec![0; identity.length as usize + 1];
-            let mut filled = 0;
-            loop {
-                match rustix::io::pread(&file, &mut bytes[filled..], filled as u64) {
-                    Ok(0) => break,
-                    Ok(count) => filled += count,
-                    Err(Errno::INTR) => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            bytes.truncate(filled);
-            if filled as u64 != identity.length || Identity::now(&file)? != identity {
-                return Ok(None);
-            }
-            Content::Held(bytes.into())
-        } else {
-            Content::OnDisk(Arc::new(OpenFile::new(file)?))
-        };
-        let document = Document::of(name, &identity, now.unix_seconds).map_err(io::Error::other)?;
-        let checked = Cell::new(now.monotonic);
-        Ok(Some(Stored {
-            document,
-            identity,
-            content,
-            checked,
-        }))
-    }
-
-    /// The bytes `start..end` of it.
-    pub fn piece(&self, start: u64, end: u64) -> Piece {
-        match &self.content {
-            Content::Held(bytes) => Piece::Bytes(bytes.slice(start as usize..end as usize)),
-            Content::OnDisk(file) => Piece::File(FilePart {
-                file: Arc::clone(file),
-                range: start..end,
-            }),
-        }
-    }
-
-    /// Whether a long file is, this very moment, what is said of it: it would be sent from the
-    /// disk, and not from what was read with its validators.
-    fn stands(&self) -> bool {
-        match &self.content {
-            Content::Held(_) => true,
-            Content::OnDisk(file) => {
-                Identity::now(file).is_ok_and(|identity| identity == self.identity)
-            }
-        }
-    }
-
-    fn weight(&self) -> u64 {
-        OVERHEAD
-            + match &self.content {
-                Content::Held(bytes) => bytes.len() as u64,
-                Content::OnDisk(_) => OPEN_FILE,
-            }
-    }
 }
 
 /// The files that one worker remembers, by their decoded path.
@@ -143,7 +43,7 @@ impl Weighter<Box<str>, Rc<Stored>> for Weight {
 
 impl Default for Memory {
     fn default() -> Memory {
-        let entries = (CAPACITY / OVERHEAD) as usize;
+        let entries = (CAPACITY / LIGHTEST) as usize;
         Memory(RefCell::new(Cache::with_weighter(
             entries, CAPACITY, Weight,
         )))
@@ -156,15 +56,21 @@ impl Memory {
         let memory = self.0.borrow();
         let stored = memory.get(path)?;
         let is_fresh = now.saturating_duration_since(stored.checked.get()) < TRUSTED;
-        (is_fresh && stored.stands()).then(|| Rc::clone(stored))
+        is_fresh.then(|| Rc::clone(stored))
     }
 
-    /// The file at `path`, now that it was looked at and found to be `identity`; `None` if what is
-    /// remembered is another state of it.
-    pub fn confirm(&self, path: &str, identity: &Identity, now: Instant) -> Option<Rc<Stored>> {
+    /// The file at `path`, now that it was looked at and found to be `identity` with these beside
+    /// it; `None` if what is remembered is another state of it.
+    pub fn confirm(
+        &self,
+        path: &str,
+        identity: &Identity,
+        sidecars: &Sidecars,
+        now: Instant,
+    ) -> Option<Rc<Stored>> {
         let memory = self.0.borrow();
         let stored = memory.get(path)?;
-        if stored.identity != *identity {
+        if !stored.is(identity, sidecars) {
             return None;
         }
         stored.checked.set(now);
@@ -172,10 +78,30 @@ impl Memory {
     }
 
     /// Remembers a file.
-    pub fn remember(&self, path: &str, stored: Stored) -> Rc<Stored> {
-        let stored = Rc::new(stored);
-        self.0.borrow_mut().insert(path.into(), Rc::clone(&stored));
-        stored
+    pub fn remember(&self, path: &str, stored: Rc<Stored>) {
+        self.0.borrow_mut().insert(path.into(), stored);
+    }
+
+    /// Lets `grow` make a file heavier. It is taken out meanwhile: what is inside must not change
+    /// its weight. If another state of it has taken its place, that stays.
+    ///
+    /// # Errors
+    /// What `grow` says.
+    pub fn grow<E>(
+        &self,
+        path: &str,
+        stored: &Rc<Stored>,
+        grow: impl FnOnce(&Stored) -> Result<(), E>,
+    ) -> Result<(), E> {
+        let mut memory = self.0.borrow_mut();
+        let is_another = |known: &Rc<Stored>| !Rc::ptr_eq(known, stored);
+        if memory.peek(path).is_some_and(is_another) {
+            return grow(stored);
+        }
+        memory.remove(path);
+        let grown = grow(stored);
+        memory.insert(path.into(), Rc::clone(stored));
+        grown
     }
 
     /// Forgets the file at `path`: it is there no more.

@@ -16,77 +16,208 @@ use netproto::http::status::StatusCode;
 use netproto::http::target::{Target, file_path};
 use tracing::warn;
 
-use crate::answer;
-use crate::files::{self, Found};
-use crate::memory::{Clock, Memory, Stored};
+use crate::coding::{self, Coding};
+use crate::compress::Compressor;
+use crate::document::is_worth_coding;
+use crate::files::{self, Found, Identity};
+use crate::listing::{self, Lister};
+use crate::memory::{Clock, Memory};
+use crate::rules::Rules;
+use crate::stored::{Choice, Sidecars, Stored};
+use crate::{answer, page};
 
 /// What stands for a folder.
 const INDEX: &str = "index.html";
 /// What stands for everything that is missing.
 const MISSING: &str = "/404.html";
+/// What stands for everything that cannot be answered now.
+const UNAVAILABLE: &str = "/50x.html";
 /// How often a file that is being changed is read again before the client is told to come back.
 const READ_TRIES: usize = 3;
-
 /// How often a failure to read is told.
 const COMPLAINT_INTERVAL: Duration = Duration::from_secs(1);
+
+/// What all workers serve together.
+#[derive(Debug)]
+pub struct Shared {
+    /// The folder, open.
+    pub root: Arc<OwnedFd>,
+    /// What the operator wants.
+    pub rules: Arc<Rules>,
+    /// Compresses on the fly.
+    pub compressor: Compressor,
+    /// Reads folders.
+    pub lister: Lister,
+}
+
+impl Shared {
+    /// The files below `root`, served by `rules`.
+    pub fn new(root: OwnedFd, rules: Rules) -> Shared {
+        Shared {
+            root: Arc::new(root),
+            rules: Arc::new(rules),
+            compressor: Compressor::default(),
+            lister: Lister::default(),
+        }
+    }
+}
 
 /// The site as one worker serves it.
 #[derive(Debug)]
 pub struct Site {
-    root: Arc<OwnedFd>,
+    shared: Arc<Shared>,
     memory: Memory,
     complained: Cell<Option<Instant>>,
 }
 
+enum Opened {
+    File(Rc<Stored>),
+    /// A folder without an index, open.
+    Folder(OwnedFd),
+    /// A folder that was asked for without its slash.
+    Redirect,
+    Nothing,
+    Refused,
+}
+
 impl Site {
-    /// The files below `root`.
-    pub fn new(root: Arc<OwnedFd>) -> Site {
+    /// What `shared` says, with a memory of this worker's own.
+    pub fn new(shared: Arc<Shared>) -> Site {
         Site {
-            root,
+            shared,
             memory: Memory::default(),
             complained: Cell::new(None),
         }
     }
 
-    fn answer(&self, request: &Request<'_>) -> Response {
-        let head = request.head;
+    fn rules(&self) -> &Arc<Rules> {
+        &self.shared.rules
+    }
+
+    async fn answer(&self, request: &Request<'_>) -> Response {
+        let (head, rules) = (request.head, self.rules());
         match (head.method, head.target) {
             (
                 Method::Get | Method::Head,
                 Target::Origin { path, .. } | Target::Absolute { path, .. },
-            ) => self.file(request, path),
-            (Method::Options, _) => answer::options(),
-            (Method::Other(_), _) => answer::error(
+            ) => self.get(request, path).await,
+            (Method::Options, _) => rules
+                .cors
+                .preflight(&head.fields, page::options(rules))
+                .unwrap_or_else(|refused| page::broken(&refused)),
+            (Method::Other(_), _) => page::error(
+                rules,
                 StatusCode::NOT_IMPLEMENTED,
                 "this server does not know the method",
             ),
-            _ => answer::method_not_allowed(),
+            _ => page::method_not_allowed(rules),
         }
     }
 
-    fn file(&self, request: &Request<'_>, path: &str) -> Response {
+    async fn get(&self, request: &Request<'_>, path: &str) -> Response {
+        let (rules, now) = (self.rules(), Clock::of(request));
         let decoded = match file_path(path) {
             Ok(decoded) => decoded,
             Err(error) => {
-                return answer::error(StatusCode::BAD_REQUEST, &error.to_string()).and_close();
+                let cause = error.to_string();
+                return page::error(rules, StatusCode::BAD_REQUEST, &cause).and_close();
             }
         };
-        match self.open(&decoded, Clock::of(request)) {
-            Ok(Opened::File(stored)) => answer::file(&stored, request),
-            Ok(Opened::Redirect) => answer::to_folder(path, request.head.target.query()),
-            Ok(Opened::Nothing) => self.missing(Clock::of(request)),
+        match self.open(&decoded, now) {
+            Ok(Opened::File(stored)) => self.represent(&decoded, &stored, request).await,
+            Ok(Opened::Redirect) => page::to_folder(rules, path, request.head.target.query()),
+            Ok(Opened::Folder(folder)) if rules.listing => {
+                self.list(folder, &decoded, request).await
+            }
+            Ok(Opened::Nothing | Opened::Folder(_)) => self.missing(&decoded, request).await,
             Ok(Opened::Refused) => {
-                answer::error(StatusCode::FORBIDDEN, "this file may not be read")
+                let cause = "this file may not be read";
+                page::error(rules, StatusCode::FORBIDDEN, cause)
             }
-            Err(error) => {
-                // It may be for want of descriptors, and this is where they are.
-                self.memory.clear();
-                self.complain(&error, request.now);
-                answer::error(
-                    StatusCode::SERVICE_UNAVAILABLE,
-                    "the file cannot be read now",
-                )
+            Err(error) => self.unavailable(&error, now),
+        }
+    }
+
+    /// Answers with the coding of a file that the request takes (RFC 9110 §12.5.3).
+    async fn represent(&self, path: &str, stored: &Rc<Stored>, request: &Request<'_>) -> Response {
+        let (rules, now) = (self.rules(), Clock::of(request));
+        if !stored.varies() {
+            return answer::file(stored.plain(), request, rules);
+        }
+        let mut preference = coding::preference(&request.head.fields);
+        let is_busy = loop {
+            let coding = match stored.choose(&preference) {
+                Choice::Ready(selected) => return answer::file(selected, request, rules),
+                Choice::Compress(coding) => coding,
+                Choice::Nothing => break false,
+            };
+            let (content, identity) = (&stored.plain().content, stored.identity());
+            let compressor = &self.shared.compressor;
+            let kept = match compressor.compress(content, identity, coding).await {
+                Ok(compressed) => self.memory.grow(path, stored, |stored| {
+                    stored.keep(coding, compressed, rules, now)
+                }),
+                Err(error) => Err(io::Error::other(error)),
+            };
+            match kept {
+                Ok(()) => {}
+                Err(_) if preference.len() > 1 => {
+                    preference.retain(|wanted| *wanted != Some(coding));
+                }
+                Err(_) => break true,
             }
+        };
+        let (status, cause) = if is_busy {
+            let cause = "the file cannot be compressed now, and is not wanted otherwise";
+            (StatusCode::SERVICE_UNAVAILABLE, cause)
+        } else {
+            let cause = "the file is not to be had in a coding that is accepted";
+            (StatusCode::NOT_ACCEPTABLE, cause)
+        };
+        page::error(rules, status, cause)
+            .with_field("Vary", "Accept-Encoding")
+            .unwrap_or_else(|refused| page::broken(&refused))
+    }
+
+    async fn list(&self, folder: OwnedFd, path: &str, request: &Request<'_>) -> Response {
+        let (root, rules) = (Arc::clone(&self.shared.root), self.rules());
+        match self
+            .shared
+            .lister
+            .read(root, folder, path, rules.visible)
+            .await
+        {
+            Ok(folder) => listing::answer(&folder, rules, request),
+            Err(error) => self.unavailable(&error, Clock::of(request)),
+        }
+    }
+
+    /// Answers with what stands for a page that is missing: that of an application that makes its
+    /// own addresses, the site's own page that says so, or a plain one.
+    async fn missing(&self, path: &str, request: &Request<'_>) -> Response {
+        let (rules, now) = (self.rules(), Clock::of(request));
+        if let Some(fallback) = &rules.fallback
+            && !names_a_known_type(path)
+            && let Ok(Opened::File(stored)) = self.open(fallback, now)
+        {
+            return self.represent(fallback, &stored, request).await;
+        }
+        let (status, cause) = (StatusCode::NOT_FOUND, "there is nothing at this address");
+        match self.open(MISSING, now) {
+            Ok(Opened::File(page)) => page::of_site(rules, status, page.plain()),
+            _ => page::error(rules, status, cause),
+        }
+    }
+
+    /// Answers what cannot be answered now, and says why in the log.
+    fn unavailable(&self, error: &io::Error, now: Clock) -> Response {
+        // It may be for want of descriptors, and this is where they are.
+        self.memory.clear();
+        self.complain(error, now.monotonic);
+        let (rules, status) = (self.rules(), StatusCode::SERVICE_UNAVAILABLE);
+        match self.open(UNAVAILABLE, now) {
+            Ok(Opened::File(page)) => page::of_site(rules, status, page.plain()),
+            _ => page::error(rules, status, "the file cannot be read now"),
         }
     }
 
@@ -99,14 +230,6 @@ impl Site {
         }
     }
 
-    /// The site's own page for what is missing, or a plain one.
-    fn missing(&self, now: Clock) -> Response {
-        match self.open(MISSING, now) {
-            Ok(Opened::File(page)) => answer::missing(&page),
-            _ => answer::error(StatusCode::NOT_FOUND, "there is nothing at this address"),
-        }
-    }
-
     /// Opens what `decoded` names, and remembers it.
     fn open(&self, decoded: &str, now: Clock) -> io::Result<Opened> {
         for _ in 0..READ_TRIES {
@@ -114,16 +237,24 @@ impl Site {
             let Found::File(file, identity) = found else {
                 self.memory.forget(decoded);
                 return Ok(match found {
-                    Found::Folder if !decoded.ends_with('/') => Opened::Redirect,
+                    Found::Folder(folder) if decoded.ends_with('/') => Opened::Folder(folder),
+                    Found::Folder(_) => Opened::Redirect,
                     Found::Refused => Opened::Refused,
                     _ => Opened::Nothing,
                 });
             };
-            if let Some(stored) = self.memory.confirm(decoded, &identity, now.monotonic) {
+            let sidecars = self.sidecars(&name, &identity);
+            let known = self
+                .memory
+                .confirm(decoded, &identity, &sidecars, now.monotonic);
+            if let Some(stored) = known {
                 return Ok(Opened::File(stored));
             }
-            if let Some(stored) = Stored::read(file, identity, &name, now)? {
-                return Ok(Opened::File(self.memory.remember(decoded, stored)));
+            let read = Stored::read(&name, (file, identity), sidecars, self.rules(), now)?;
+            if let Some(stored) = read {
+                let stored = Rc::new(stored);
+                self.memory.remember(decoded, Rc::clone(&stored));
+                return Ok(Opened::File(stored));
             }
         }
         Err(io::Error::other("it changes while it is read"))
@@ -131,14 +262,43 @@ impl Site {
 
     /// What `decoded` names, with its index in the place of a folder.
     fn find<'n>(&self, decoded: &'n str) -> io::Result<(Cow<'n, str>, Found)> {
-        let found = files::find(self.root.as_fd(), decoded)?;
-        if matches!(found, Found::Folder) && decoded.ends_with('/') {
+        let (root, visible) = (self.shared.root.as_fd(), self.rules().visible);
+        let found = files::find(root, decoded, visible)?;
+        if matches!(found, Found::Folder(_)) && decoded.ends_with('/') {
             let index = format!("{decoded}{INDEX}");
-            let found = files::find(self.root.as_fd(), &index)?;
-            return Ok((Cow::Owned(index), found));
+            let of_index = files::find(root, &index, visible)?;
+            if matches!(of_index, Found::File(..) | Found::Refused) {
+                return Ok((Cow::Owned(index), of_index));
+            }
         }
         Ok((Cow::Borrowed(decoded), found))
     }
+
+    /// The coded files beside the file `name`. One that is older than the file is of another state
+    /// of it; whole seconds are compared, as not every tool that compresses copies the rest. One
+    /// that cannot be opened is not there: the file itself still is.
+    fn sidecars(&self, name: &str, identity: &Identity) -> Sidecars {
+        let mut sidecars = [const { None }; 3];
+        if !is_worth_coding(name) {
+            return sidecars;
+        }
+        let (root, visible) = (self.shared.root.as_fd(), self.rules().visible);
+        for (coding, sidecar) in Coding::ALL.into_iter().zip(&mut sidecars) {
+            let beside = format!("{name}.{}", coding.extension());
+            if let Ok(Found::File(file, state)) = files::find(root, &beside, visible)
+                && state.modified.0 >= identity.modified.0
+            {
+                *sidecar = Some((file, state));
+            }
+        }
+        sidecars
+    }
+}
+
+/// Whether the last part of a path ends like a file of a type that is known: a script that is
+/// missing must not be answered with a page.
+fn names_a_known_type(path: &str) -> bool {
+    mime_guess::from_path(path).first_raw().is_some()
 }
 
 impl Clock {
@@ -150,14 +310,6 @@ impl Clock {
     }
 }
 
-enum Opened {
-    File(Rc<Stored>),
-    /// A folder that was asked for without its slash.
-    Redirect,
-    Nothing,
-    Refused,
-}
-
 impl Service for Site {
     fn at_once(&self, request: &Request<'_>) -> Option<Response> {
         if !matches!(request.head.method, Method::Get | Method::Head) {
@@ -165,10 +317,27 @@ impl Service for Site {
         }
         let decoded = file_path(request.head.target.path()?).ok()?;
         let stored = self.memory.fresh(&decoded, request.now)?;
-        Some(answer::file(&stored, request))
+        let (rules, fields) = (self.rules(), &request.head.fields);
+        let selected = if stored.varies() {
+            match stored.choose(&coding::preference(fields)) {
+                Choice::Ready(selected) => selected,
+                Choice::Compress(_) | Choice::Nothing => return None,
+            }
+        } else {
+            stored.plain()
+        };
+        if !selected.content.stands() {
+            return None;
+        }
+        rules
+            .cors
+            .grant(fields, answer::file(selected, request, rules))
+            .ok()
     }
 
     async fn exchange(&self, request: &Request<'_>, _body: &mut RequestBody<'_>) -> Response {
-        self.answer(request)
+        let response = self.answer(request).await;
+        let granted = self.rules().cors.grant(&request.head.fields, response);
+        granted.unwrap_or_else(|refused| page::broken(&refused))
     }
 }

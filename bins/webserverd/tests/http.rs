@@ -518,6 +518,20 @@ fn mistakes_are_told_in_one_line_with_exit_status_two() {
         (vec!["--log-format", "xml"], "common"),
         (vec!["--admin", "8001"], "127.0.0.1:8001"),
         (vec!["--drain-timeout", "soon"], "soon"),
+        (vec!["--root", "..", "--spa", "absent.html"], "absent.html"),
+        (
+            vec!["--root", "..", "--cache-control", "*.css"],
+            "GLOB=VALUE",
+        ),
+        (vec!["--root", "..", "--header", "X-Lab"], "Name: value"),
+        (
+            vec!["--root", "..", "--header", "A: b\nC: d"],
+            "control byte",
+        ),
+        (
+            vec!["--root", "..", "--cors", "app.example"],
+            "https://app.example",
+        ),
     ] {
         let mut program = Program::start(env!("CARGO_BIN_EXE_webserverd"), &args).unwrap();
         assert_eq!(program.wait(PATIENCE).unwrap().code(), Some(2), "{args:?}");

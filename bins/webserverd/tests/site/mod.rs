@@ -27,6 +27,11 @@ impl Site {
     }
 
     pub(crate) fn start_with(more: &[&str]) -> Site {
+        Site::start_under(&[], more)
+    }
+
+    /// Started by another program, the words of `starter`.
+    pub(crate) fn start_under(starter: &[&str], more: &[&str]) -> Site {
         let folder = tempfile::tempdir().unwrap();
         let root = folder.path().join("root");
         fs::create_dir_all(root.join("sub folder")).unwrap();
@@ -39,25 +44,30 @@ impl Site {
         fs::write(root.join("big.bin"), vec![7; 3_000_000]).unwrap();
         fs::write(folder.path().join("outside.txt"), "outside").unwrap();
         symlink("../outside.txt", root.join("link.txt")).unwrap();
-        let mut args = vec!["--root", root.to_str().unwrap()];
-        args.extend([
-            "--port",
-            "0",
-            "--udp-port",
-            "0",
-            "--admin",
-            "off",
-            "--workers",
-            "2",
-        ]);
-        args.extend(more);
-        let mut program = Program::start(env!("CARGO_BIN_EXE_webserverd"), args).unwrap();
+        let own = env!("CARGO_BIN_EXE_webserverd");
+        let mut words = [starter, &[own, "--root", root.to_str().unwrap()]].concat();
+        words.extend(["--port", "0", "--udp-port", "0"]);
+        for (flag, value) in [("--admin", "off"), ("--workers", "2")] {
+            if !more.contains(&flag) {
+                words.extend([flag, value]);
+            }
+        }
+        words.extend(more);
+        let mut program = Program::start(words[0], &words[1..]).unwrap();
         let address = program.listening("tcp").unwrap();
         Site {
             folder,
             program,
             address,
         }
+    }
+
+    /// What the admin endpoint says; for sites that were started with one.
+    pub(crate) fn admin(&mut self, target: &str) -> String {
+        let address = self.program.listening("admin").unwrap();
+        let request =
+            format!("GET {target} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n");
+        Answer::of(&exchange(address, request.as_bytes(), PATIENCE).unwrap()).text()
     }
 
     /// Where the file `name` of the root is.

@@ -3,11 +3,13 @@
 //! Read in this order: [`limits`] and [`head`] (request and response heads, on httparse behind
 //! strict checks), [`target`], [`fields`], [`body`] (content-length and chunked, both ways),
 //! [`write`](mod@write) (serialising that cannot be split), then what single fields mean:
-//! [`date`], [`range`] (and [`byteranges`], a body of several), [`conditional`], [`cache_control`], [`cache_status`] (on [`structured`]).
+//! [`date`], [`range`] (and [`byteranges`], a body of several), [`conditional`],
+//! [`accept`], [`cache_control`], [`cache_status`] (on [`structured`]).
 //!
 //! Ambiguous framing is rejected, never repaired (RFC 9112 §11.2). Incomplete input is a
 //! [`Status`], not an error, and consumes nothing.
 
+pub mod accept;
 pub mod body;
 pub mod byteranges;
 pub mod cache_control;

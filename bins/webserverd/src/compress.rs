@@ -1,0 +1,216 @@
+//! Compression on the fly: on threads beside the workers, once for each state of a file, kept for
+//! all workers under one bound.
+
+use std::io::{self, Write};
+use std::num::NonZero;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+use bytes::Bytes;
+use flate2::write::GzEncoder;
+use netio::telemetry::Counter;
+use quick_cache::sync::{Cache, DefaultLifecycle};
+use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
+use thiserror::Error;
+use tokio::sync::Semaphore;
+
+use crate::coding::Coding;
+use crate::files::Identity;
+use crate::representation::Content;
+
+/// A shorter file is not worth it: its answer is one packet either way.
+pub const SHORTEST: u64 = 1024;
+/// A longer file is sent as it is, unless there is a coded one beside it.
+pub const LONGEST: u64 = 8 * 1024 * 1024;
+/// What is kept for all workers, in bytes.
+const CAPACITY: u64 = 64 * 1024 * 1024;
+/// What keeping one costs beside its bytes.
+const OVERHEAD: u64 = 256;
+/// How many requests wait for a thread to compress for them; more get the file as it is.
+const WAITING: usize = 64;
+/// What is not at least so much shorter (a sixteenth) is sent as it is.
+const LEAST_GAIN: usize = 16;
+
+/// How hard each coding tries. The result is kept, so it may take a few times longer than what is
+/// compressed for each request anew; some tens of megabytes a second still.
+const BROTLI_QUALITY: u32 = 6;
+/// 2^22 bytes, brotli's usual window.
+const BROTLI_WINDOW: u32 = 22;
+const ZSTD_LEVEL: i32 = 9;
+const GZIP_LEVEL: u32 = 6;
+
+/// Compresses for all workers.
+#[derive(Debug)]
+pub struct Compressor {
+    kept: Cache<(Identity, Coding), Compressed, Weight>,
+    threads: Arc<Semaphore>,
+    waiting: AtomicUsize,
+    /// What it counts.
+    pub counters: CompressCounters,
+}
+
+/// What became of compressing a file.
+#[derive(Clone, Debug)]
+pub enum Compressed {
+    /// These bytes.
+    Shorter(Bytes),
+    /// It is hardly shorter, and sent as it is.
+    Useless,
+}
+
+/// What compression counts.
+#[derive(Debug, Default)]
+pub struct CompressCounters {
+    /// Files compressed.
+    pub files: Counter,
+    /// What they held, in bytes.
+    pub bytes_in: Counter,
+    /// What became of it, in bytes.
+    pub bytes_out: Counter,
+    /// Requests answered without, as too many waited for it.
+    pub busy: Counter,
+}
+
+/// Why there is no compressed form of a file now.
+#[derive(Debug, Error)]
+pub enum CompressError {
+    /// Too many requests wait for one.
+    #[error("too many files wait to be compressed")]
+    Busy,
+    /// The file is being changed.
+    #[error("the file changes while it is read")]
+    Changed,
+    /// It cannot be read.
+    #[error("cannot compress: {0}")]
+    Io(#[from] io::Error),
+}
+
+#[derive(Clone, Copy, Debug)]
+struct Weight;
+
+impl Weighter<(Identity, Coding), Compressed> for Weight {
+    fn weight(&self, _: &(Identity, Coding), compressed: &Compressed) -> u64 {
+        OVERHEAD + compressed.len()
+    }
+}
+
+impl Compressed {
+    fn len(&self) -> u64 {
+        match self {
+            Compressed::Shorter(bytes) => bytes.len() as u64,
+            Compressed::Useless => 0,
+        }
+    }
+}
+
+impl Default for Compressor {
+    fn default() -> Compressor {
+        // Half of the processors: the other half goes on serving.
+        let threads = std::thread::available_parallelism().map_or(1, NonZero::get) / 2;
+        // One shard: a share of the capacity could not hold one long file.
+        let options = OptionsBuilder::new()
+            .shards(1)
+            .estimated_items_capacity((CAPACITY / SHORTEST) as usize)
+            .weight_capacity(CAPACITY)
+            .build();
+        Compressor {
+            kept: Cache::with_options(
+                options.unwrap_or_else(|_| unreachable!("every option is given")),
+                Weight,
+                DefaultHashBuilder::default(),
+                DefaultLifecycle::default(),
+            ),
+            threads: Arc::new(Semaphore::new(threads.max(1))),
+            waiting: AtomicUsize::new(0),
+            counters: CompressCounters::default(),
+        }
+    }
+}
+
+impl Compressor {
+    /// `content`, which was read of a file in the state `identity`, coded so. Who asks for the same
+    /// meanwhile waits for the same thread.
+    pub async fn compress(
+        &self,
+        content: &Content,
+        identity: &Identity,
+        coding: Coding,
+    ) -> Result<Compressed, CompressError> {
+        let key = (*identity, coding);
+        let compress = self.compress_anew(content.clone(), *identity, coding);
+        self.kept.get_or_insert_async(&key, compress).await
+    }
+
+    async fn compress_anew(
+        &self,
+        content: Content,
+        identity: Identity,
+        coding: Coding,
+    ) -> Result<Compressed, CompressError> {
+        let Some(_place) = Place::take(&self.waiting) else {
+            self.counters.busy.add(1);
+            return Err(CompressError::Busy);
+        };
+        let threads = Arc::clone(&self.threads);
+        let permit = threads.acquire_owned().await.map_err(io::Error::other)?;
+        // The thread goes on if nobody waits any longer, and its permit with it.
+        let thread = tokio::task::spawn_blocking(move || {
+            let _permit = permit;
+            let bytes = content
+                .read_whole(&identity)?
+                .ok_or(CompressError::Changed)?;
+            let coded = encode(&bytes, coding)?;
+            let is_shorter = coded.len() < bytes.len() - bytes.len() / LEAST_GAIN;
+            Ok(if is_shorter {
+                Compressed::Shorter(coded.into())
+            } else {
+                Compressed::Useless
+            })
+        });
+        let compressed: Result<Compressed, CompressError> =
+            thread.await.map_err(io::Error::other)?;
+        let compressed = compressed?;
+        self.counters.files.add(1);
+        self.counters.bytes_in.add(identity.length);
+        self.counters.bytes_out.add(compressed.len());
+        Ok(compressed)
+    }
+}
+
+/// One of the places to wait in, left when it is dropped.
+struct Place<'w>(&'w AtomicUsize);
+
+impl Place<'_> {
+    fn take(waiting: &AtomicUsize) -> Option<Place<'_>> {
+        let one_more = |count| (count < WAITING).then_some(count + 1);
+        waiting
+            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
+            .ok()?;
+        Some(Place(waiting))
+    }
+}
+
+impl Drop for Place<'_> {
+    fn drop(&mut self) {
+        self.0.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+fn encode(bytes: &[u8], coding: Coding) -> io::Result<Vec<u8>> {
+    let room = Vec::with_capacity(bytes.len() / 2);
+    let mut coded = match coding {
+        Coding::Brotli => {
+            let mut writer = brotli::CompressorWriter::new(room, 0, BROTLI_QUALITY, BROTLI_WINDOW);
+            writer.write_all(bytes)?;
+            writer.into_inner()
+        }
+        Coding::Zstd => zstd::bulk::compress(bytes, ZSTD_LEVEL)?,
+        Coding::Gzip => {
+            let mut writer = GzEncoder::new(room, flate2::Compression::new(GZIP_LEVEL));
+            writer.write_all(bytes)?;
+            writer.finish()?
+        }
+    };
+    coded.shrink_to_fit();
+    Ok(coded)
+}
