@@ -13,6 +13,7 @@ use netio::daemon::args::{self, DaemonArgs};
 use netio::usage::{AdminAddress, Refusal};
 
 use self::content::ContentArgs;
+use crate::auth::Auth;
 use crate::config::Config;
 use crate::files::{self, Found};
 
@@ -55,6 +56,11 @@ struct Args {
     /// Answer only clients of this network, others with 403; may be given several times
     #[arg(long, value_name = "CIDR", value_parser = args::network)]
     allow: Vec<IpNet>,
+
+    /// Answer only who has a name and a password of this file, others with 401; NAME:HASH lines
+    /// as by htpasswd -nB NAME (bcrypt) or with Argon2 hashes, read again when it changes
+    #[arg(long, value_name = "FILE")]
+    basic_auth: Option<PathBuf>,
 
     #[command(flatten)]
     daemon: DaemonArgs,
@@ -105,10 +111,13 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Order, Refusal>
             "--spa: the root has no file {page}; name one by its path below the root"
         )));
     }
+    let auth = args.basic_auth.map(Auth::open).transpose();
+    let auth = auth.map_err(|cause| Refusal::Mistake(format!("--basic-auth: {cause}")))?;
     args.daemon.allow = args.allow;
     Ok(Order::Serve(Config {
         root,
         rules,
+        auth,
         setup: args.daemon.setup(args.port, args.udp_port, args.admin),
     }))
 }

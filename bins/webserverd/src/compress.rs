@@ -2,9 +2,6 @@
 //! all workers under one bound.
 
 use std::io::{self, Write};
-use std::num::NonZero;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 
 use bytes::Bytes;
 use flate2::write::GzEncoder;
@@ -12,11 +9,11 @@ use netio::telemetry::Counter;
 use quick_cache::sync::{Cache, DefaultLifecycle};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use thiserror::Error;
-use tokio::sync::Semaphore;
 
 use crate::coding::Coding;
 use crate::files::Identity;
 use crate::representation::Content;
+use crate::slow_work::SlowWork;
 
 /// A shorter file is not worth it: its answer is one packet either way.
 pub const SHORTEST: u64 = 1024;
@@ -43,8 +40,7 @@ const GZIP_LEVEL: u32 = 6;
 #[derive(Debug)]
 pub struct Compressor {
     kept: Cache<(Identity, Coding), Compressed, Weight>,
-    threads: Arc<Semaphore>,
-    waiting: AtomicUsize,
+    threads: SlowWork,
     /// What it counts.
     pub counters: CompressCounters,
 }
@@ -105,8 +101,6 @@ impl Compressed {
 
 impl Default for Compressor {
     fn default() -> Compressor {
-        // Half of the processors: the other half goes on serving.
-        let threads = std::thread::available_parallelism().map_or(1, NonZero::get) / 2;
         // One shard: a share of the capacity could not hold one long file.
         let options = OptionsBuilder::new()
             .shards(1)
@@ -120,8 +114,7 @@ impl Default for Compressor {
                 DefaultHashBuilder::default(),
                 DefaultLifecycle::default(),
             ),
-            threads: Arc::new(Semaphore::new(threads.max(1))),
-            waiting: AtomicUsize::new(0),
+            threads: SlowWork::new(WAITING),
             counters: CompressCounters::default(),
         }
     }
@@ -147,52 +140,27 @@ impl Compressor {
         identity: Identity,
         coding: Coding,
     ) -> Result<Compressed, CompressError> {
-        let Some(_place) = Place::take(&self.waiting) else {
-            self.counters.busy.add(1);
-            return Err(CompressError::Busy);
-        };
-        let threads = Arc::clone(&self.threads);
-        let permit = threads.acquire_owned().await.map_err(io::Error::other)?;
-        // The thread goes on if nobody waits any longer, and its permit with it.
-        let thread = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
+        let work = move || {
             let bytes = content
                 .read_whole(&identity)?
                 .ok_or(CompressError::Changed)?;
             let coded = encode(&bytes, coding)?;
             let is_shorter = coded.len() < bytes.len() - bytes.len() / LEAST_GAIN;
-            Ok(if is_shorter {
+            Ok::<_, CompressError>(if is_shorter {
                 Compressed::Shorter(coded.into())
             } else {
                 Compressed::Useless
             })
-        });
-        let compressed: Result<Compressed, CompressError> =
-            thread.await.map_err(io::Error::other)?;
+        };
+        let Some(compressed) = self.threads.run(work).await else {
+            self.counters.busy.add(1);
+            return Err(CompressError::Busy);
+        };
         let compressed = compressed?;
         self.counters.files.add(1);
         self.counters.bytes_in.add(identity.length);
         self.counters.bytes_out.add(compressed.len());
         Ok(compressed)
-    }
-}
-
-/// One of the places to wait in, left when it is dropped.
-struct Place<'w>(&'w AtomicUsize);
-
-impl Place<'_> {
-    fn take(waiting: &AtomicUsize) -> Option<Place<'_>> {
-        let one_more = |count| (count < WAITING).then_some(count + 1);
-        waiting
-            .fetch_update(Ordering::Relaxed, Ordering::Relaxed, one_more)
-            .ok()?;
-        Some(Place(waiting))
-    }
-}
-
-impl Drop for Place<'_> {
-    fn drop(&mut self) {
-        self.0.fetch_sub(1, Ordering::Relaxed);
     }
 }
 

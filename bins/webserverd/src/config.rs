@@ -4,6 +4,7 @@ use std::os::fd::OwnedFd;
 
 use netio::daemon::Setup;
 
+use crate::auth::Auth;
 use crate::rules::Rules;
 
 /// One validated configuration.
@@ -13,6 +14,8 @@ pub struct Config {
     pub root: OwnedFd,
     /// What is done with them.
     pub rules: Rules,
+    /// Who may ask, if not everybody.
+    pub auth: Option<Auth>,
     /// What every daemon is told.
     pub setup: Setup,
 }

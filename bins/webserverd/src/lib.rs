@@ -3,10 +3,11 @@
 //! [`run`] starts everything. A request goes from `netio::http` to [`site`], which answers it from
 //! [`memory`] or finds the file by way of [`files`]; which [`coding`] of what is [`stored`] it gets
 //! depends on the request, and [`answer`] says how. What is no file is a [`page`] or a [`listing`].
-//! [`rules`] is what the operator wants of it all. A datagram goes to [`udp_echo`].
+//! [`rules`] is what the operator wants of it all, [`auth`] who may ask. A datagram goes to [`udp_echo`].
 
 pub mod answer;
 pub mod args;
+pub mod auth;
 pub mod coding;
 pub mod compress;
 pub mod config;
@@ -18,6 +19,7 @@ pub mod page;
 pub mod representation;
 pub mod rules;
 pub mod site;
+pub mod slow_work;
 pub mod stored;
 pub mod udp_echo;
 
@@ -33,6 +35,7 @@ use netio::telemetry::{Counter, HttpCounters, HttpTotals, Metrics};
 use netio::watch::Watch;
 use serde::Serialize;
 
+use crate::auth::AuthCounters;
 use crate::compress::CompressCounters;
 use crate::config::Config;
 use crate::site::{Shared, Site};
@@ -44,7 +47,7 @@ const LAB_PORTS: [u16; 2] = [9000, 9090];
 
 /// Serves until a stop signal, then ends what is under way.
 pub fn run(config: Config) -> Result<(), DaemonError> {
-    let shared = Arc::new(Shared::new(config.root, config.rules));
+    let shared = Arc::new(Shared::new(config.root, config.rules, config.auth));
     let equip = |stations: Vec<Station>| {
         let equip = |station| Equipment {
             station,
@@ -118,6 +121,7 @@ fn panel(workers: Vec<Arc<Counters>>, shared: &Arc<Shared>) -> Panel {
     metrics.http(&http);
     echo_metrics(&mut metrics, workers.clone());
     compression_metrics(&mut metrics, shared);
+    auth_metrics(&mut metrics, shared);
     let mut panel = Panel::new("webserverd", env!("CARGO_PKG_VERSION"), metrics);
     panel.section("http", move || HttpTotals::of(&http));
     panel.section("echo", move || {
@@ -198,4 +202,29 @@ fn compression_metrics(metrics: &mut Metrics, shared: &Arc<Shared>) {
     });
     let help = "Requests answered without a coding as too many files waited to be compressed";
     counter("compression_busy", help, |counters| &counters.busy);
+}
+
+fn auth_metrics(metrics: &mut Metrics, shared: &Arc<Shared>) {
+    if shared.auth.is_none() {
+        return;
+    }
+    let mut counter = |name, help, of: fn(&AuthCounters) -> &Counter| {
+        let shared = Arc::clone(shared);
+        metrics.counter(name, help, move || {
+            let auth = shared.auth.as_ref();
+            auth.map_or(0, |auth| of(&auth.counters).value())
+        });
+    };
+    counter(
+        "passwords_verified",
+        "Passwords held against a hash",
+        |counters| &counters.verified,
+    );
+    counter(
+        "passwords_wrong",
+        "Requests with wrong credentials",
+        |counters| &counters.wrong,
+    );
+    let help = "Requests put off as too many passwords waited to be verified";
+    counter("passwords_busy", help, |counters| &counters.busy);
 }

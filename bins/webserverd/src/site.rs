@@ -16,6 +16,7 @@ use netproto::http::status::StatusCode;
 use netproto::http::target::{Target, file_path};
 use tracing::warn;
 
+use crate::auth::{self, Auth, Verdict};
 use crate::coding::{self, Coding};
 use crate::compress::Compressor;
 use crate::document::is_worth_coding;
@@ -23,6 +24,7 @@ use crate::files::{self, Found, Identity};
 use crate::listing::{self, Lister};
 use crate::memory::{Clock, Memory};
 use crate::rules::Rules;
+use crate::rules::cors::{self, Cors};
 use crate::stored::{Choice, Sidecars, Stored};
 use crate::{answer, page};
 
@@ -48,16 +50,19 @@ pub struct Shared {
     pub compressor: Compressor,
     /// Reads folders.
     pub lister: Lister,
+    /// Who may ask, if not everybody.
+    pub auth: Option<Auth>,
 }
 
 impl Shared {
-    /// The files below `root`, served by `rules`.
-    pub fn new(root: OwnedFd, rules: Rules) -> Shared {
+    /// The files below `root`, served by `rules` to those in `auth`.
+    pub fn new(root: OwnedFd, rules: Rules, auth: Option<Auth>) -> Shared {
         Shared {
             root: Arc::new(root),
             rules: Arc::new(rules),
             compressor: Compressor::default(),
             lister: Lister::default(),
+            auth,
         }
     }
 }
@@ -92,6 +97,31 @@ impl Site {
 
     fn rules(&self) -> &Arc<Rules> {
         &self.shared.rules
+    }
+
+    /// The answer to who may not ask.
+    async fn refuse(&self, request: &Request<'_>) -> Option<Response> {
+        let (head, rules) = (request.head, self.rules());
+        let auth = self.shared.auth.as_ref()?;
+        // A browser asks so without credentials, even where it will send them.
+        let is_preflight = rules.cors != Cors::Nobody && cors::is_preflight(&head.fields);
+        if head.method == Method::Options && is_preflight {
+            return None;
+        }
+        let refusal = match auth.judge(&head.fields, request.now).await {
+            Verdict::Right => return None,
+            Verdict::Wrong => {
+                let cause = "a name and a password are needed";
+                page::error(rules, StatusCode::UNAUTHORIZED, cause)
+                    .with_field("WWW-Authenticate", auth::CHALLENGE)
+            }
+            Verdict::Busy => {
+                let cause = "too many passwords wait to be verified";
+                page::error(rules, StatusCode::SERVICE_UNAVAILABLE, cause)
+                    .with_field("Retry-After", "1")
+            }
+        };
+        Some(refusal.unwrap_or_else(|refused| page::broken(&refused)))
     }
 
     async fn answer(&self, request: &Request<'_>) -> Response {
@@ -315,6 +345,10 @@ impl Service for Site {
         if !matches!(request.head.method, Method::Get | Method::Head) {
             return None;
         }
+        let is_known = |auth: &Auth| auth.knows(&request.head.fields, request.now);
+        if !self.shared.auth.as_ref().is_none_or(is_known) {
+            return None;
+        }
         let decoded = file_path(request.head.target.path()?).ok()?;
         let stored = self.memory.fresh(&decoded, request.now)?;
         let (rules, fields) = (self.rules(), &request.head.fields);
@@ -336,7 +370,10 @@ impl Service for Site {
     }
 
     async fn exchange(&self, request: &Request<'_>, _body: &mut RequestBody<'_>) -> Response {
-        let response = self.answer(request).await;
+        let response = match self.refuse(request).await {
+            Some(refusal) => refusal,
+            None => self.answer(request).await,
+        };
         let granted = self.rules().cors.grant(&request.head.fields, response);
         granted.unwrap_or_else(|refused| page::broken(&refused))
     }

@@ -518,6 +518,8 @@ fn mistakes_are_told_in_one_line_with_exit_status_two() {
         (vec!["--log-format", "xml"], "common"),
         (vec!["--admin", "8001"], "127.0.0.1:8001"),
         (vec!["--drain-timeout", "soon"], "soon"),
+        (vec!["--root", "..", "--basic-auth", "absent"], "absent"),
+        (vec!["--root", "..", "--basic-auth", "Cargo.toml"], "line 1"),
         (vec!["--root", "..", "--spa", "absent.html"], "absent.html"),
         (
             vec!["--root", "..", "--cache-control", "*.css"],
