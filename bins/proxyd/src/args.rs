@@ -12,6 +12,7 @@ use netio::usage::{AdminAddress, Refusal};
 
 use crate::access::{Access, Ports};
 use crate::config::{Config, Endpoint, Origin};
+use crate::impair::Impairment;
 
 /// The least that the cache may be given: below this, hardly a page would fit.
 const SMALLEST_CACHE: ByteSize = ByteSize::mib(1);
@@ -23,12 +24,30 @@ Examples:
   curl -x http://127.0.0.1:8080 https://example.com/    as a forward proxy
   proxyd --bind 0.0.0.0 --cache-size 2GiB     for everybody, with a larger cache
   proxyd --log-format json | jq .             the access log as JSON
+  proxyd --impair 'delay=40ms jitter=5ms loss=1%' --seed 7
+                                              a bad network for the relay's datagrams
   proxyd --check                              ask a running one if it is well
 
 Every answer says in its Cache-Status field what the cache did, and the access log (on stdout)
 in its last column: HIT, MISS, STALE, REVALIDATED, BYPASS or TUNNEL. Every address that is bound is told
 in a line on stderr (listening tcp 127.0.0.1:8080). SIGTERM and SIGINT end it after the requests
 under way.
+
+Faults (--impair), by spaces; each holds for both directions, or for one after to-target: or
+to-client: (--impair 'delay=20ms to-client: loss=5%'):
+  delay=TIME          each datagram is held for so long: 40ms, 250us; both ways makes twice the RTT
+  jitter=TIME         and so much more or less, by distribution=uniform (the default), normal,
+                      pareto or paretonormal, as tc-netem has them
+  loss=PCT            so many are lost, each by itself: 1%, 0.1%
+  gemodel=P,R[,1-H[,1-K]]
+                      lost in bursts (Gilbert-Elliott): P good to bad, R bad to good, losses in
+                      the bad state (100%) and in the good one (0%): 1%,25%
+  duplicate=PCT       so many arrive twice
+  corrupt=PCT         so many have one bit turned over
+  reorder=PCT         so many are not held by delay and overtake; gap=N: at most every Nth
+  rate=RATE           one link for all sessions: 2mbit, 500kbit of IP packets a second;
+                      queue=64KiB and queue-datagrams=1000 bound what waits, the rest is dropped
+The same seed gives datagram N of session M the same fate, with any number of workers.
 
 Exit status: 0 after a stop signal, or when --check finds it well; 1 when it cannot run (a port
 is taken), or had to cut connections at the drain deadline; 2 for a bad command line.";
@@ -66,6 +85,19 @@ struct Args {
     /// repeated
     #[arg(long, value_name = "CIDR", value_parser = network)]
     trust_forwarded: Vec<IpNet>,
+
+    /// Faults for the relay's datagrams to meet: 'delay=40ms jitter=5ms loss=1%'; all are listed below
+    #[arg(long, value_name = "FAULTS", help_heading = "Impairment")]
+    impair: Option<Impairment>,
+
+    /// What the faults are drawn from: the same seed, the same faults
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        help_heading = "Impairment"
+    )]
+    seed: u64,
 
     #[command(flatten)]
     daemon: DaemonArgs,
@@ -155,6 +187,8 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Order, Refusal>
         tunnel_idle: args.forward.tunnel_idle,
         udp_target: args.udp_target,
         cache_bytes: args.cache_size.as_u64(),
+        impairment: args.impair.unwrap_or_default(),
+        seed: args.seed,
         setup: args.daemon.setup(args.port, args.udp_port, args.admin),
     }))
 }

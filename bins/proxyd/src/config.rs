@@ -9,6 +9,7 @@ use netio::daemon::Setup;
 use netproto::http::target::Authority;
 
 use crate::access::Access;
+use crate::impair::Impairment;
 
 /// One validated configuration.
 #[derive(Debug, Clone)]
@@ -25,6 +26,10 @@ pub struct Config {
     pub udp_target: Endpoint,
     /// How many bytes the cache may hold.
     pub cache_bytes: u64,
+    /// What datagrams meet on their way.
+    pub impairment: Impairment,
+    /// What that is drawn from.
+    pub seed: u64,
     /// What every daemon is told.
     pub setup: Setup,
 }

@@ -2,7 +2,8 @@
 //!
 //! [`run`] starts everything. A request goes from `netio::http` to [`mod@proxy`]: [`route`] says of
 //! whom it asks, then the [`cache`] answers or, by way of [`upstream`], the origin; [`fields`] says
-//! what of a message is passed on, [`answer`] what the proxy says itself. Datagrams go through [`mod@relay`].
+//! what of a message is passed on, [`answer`] what the proxy says itself. Datagrams go through
+//! [`mod@relay`], where they meet what [`impair`] orders.
 
 pub mod access;
 pub mod answer;
@@ -12,6 +13,7 @@ pub mod config;
 pub mod counters;
 pub mod fields;
 pub mod hop;
+pub mod impair;
 mod metrics;
 pub mod proxy;
 pub mod relay;
@@ -37,6 +39,7 @@ use crate::access::Access;
 use crate::cache::store::Store;
 use crate::config::{Config, Endpoint};
 use crate::hop::Hop;
+use crate::impair::live::Live;
 use crate::metrics::Counters;
 use crate::proxy::Proxy;
 use crate::relay::RelayConfig;
@@ -53,6 +56,7 @@ const LOOK_UP_EVERY: Duration = Duration::from_secs(1);
 pub fn run(config: &Config) -> Result<(), DaemonError> {
     let store = Arc::new(Store::new(config.cache_bytes));
     let hop = Arc::new(Hop::new(config.trusted.clone()));
+    let live = Arc::new(Live::new(config.impairment.clone(), config.seed));
     let equip = |stations: Vec<Station>| {
         let own = stations.first().map(|station| station.listens.to_vec());
         let access = Arc::new(Access {
@@ -65,11 +69,13 @@ pub fn run(config: &Config) -> Result<(), DaemonError> {
             access: Arc::clone(&access),
             hop: Arc::clone(&hop),
             store: Arc::clone(&store),
+            live: Arc::clone(&live),
             counters: Arc::default(),
         };
         let equipment: Vec<Equipment> = stations.into_iter().map(equip).collect();
         let counters = equipment.iter().map(|worker| Arc::clone(&worker.counters));
-        let panel = metrics::panel(&counters.collect::<Vec<_>>(), Arc::clone(&store));
+        let counters: Vec<_> = counters.collect();
+        let panel = metrics::panel(&counters, Arc::clone(&store), Arc::clone(&live));
         (equipment, panel)
     };
     daemon::run(&config.setup, equip, work)
@@ -82,6 +88,7 @@ struct Equipment {
     access: Arc<Access>,
     hop: Arc<Hop>,
     store: Arc<Store>,
+    live: Arc<Live>,
     counters: Arc<Counters>,
 }
 
@@ -132,10 +139,14 @@ async fn work(equipment: Equipment) -> io::Result<()> {
         pool.close();
         Ok(())
     };
-    let workers = config.setup.workers;
+    let relayed = RelayOrder {
+        target: config.udp_target,
+        workers: config.setup.workers,
+        live: equipment.live,
+    };
     tokio::try_join!(
         serve(listener, server, stop.clone()),
-        relay(udp, config.udp_target, workers, &counters, stop.clone()),
+        relay(udp, relayed, &counters, stop.clone()),
         close,
         async {
             watch.keep(stop.clone()).await;
@@ -145,20 +156,27 @@ async fn work(equipment: Equipment) -> io::Result<()> {
     Ok(())
 }
 
+/// What the relay of one worker is told.
+struct RelayOrder {
+    target: Endpoint,
+    workers: usize,
+    live: Arc<Live>,
+}
+
 /// Relays datagrams once the target's name has an address.
 async fn relay(
     socket: udp::Socket,
-    target: Endpoint,
-    workers: usize,
+    order: RelayOrder,
     counters: &Counters,
     stop: Stop,
 ) -> io::Result<()> {
     let family = socket.local_addr();
     let resolved = tokio::select! {
-        resolved = resolve(&target, family) => resolved,
+        resolved = resolve(&order.target, family) => resolved,
         () = stop.requested() => return Ok(()),
     };
-    let mut config = RelayConfig::new(resolved).divided_among(workers);
+    let mut config = RelayConfig::new(resolved).divided_among(order.workers);
+    config.live = order.live;
     config.blocked_ports.extend(LAB_PORTS);
     let counters = Arc::clone(&counters.relay);
     let relayed = relay::run(socket, config, counters, stop).await;

@@ -8,6 +8,8 @@ use netio::telemetry::{Counter, HttpCounters, HttpTotals, Metrics};
 
 use crate::cache::store::Store;
 use crate::counters::ProxyCounters;
+use crate::impair::Direction;
+use crate::impair::live::Live;
 use crate::relay::RelayCounters;
 
 /// What one worker counts.
@@ -19,13 +21,14 @@ pub(crate) struct Counters {
 }
 
 /// Every figure, added up over the workers.
-pub(crate) fn panel(workers: &[Arc<Counters>], store: Arc<Store>) -> Panel {
+pub(crate) fn panel(workers: &[Arc<Counters>], store: Arc<Store>, live: Arc<Live>) -> Panel {
     let mut metrics = Metrics::new("proxyd");
     let http: Vec<_> = workers.iter().map(|w| Arc::clone(&w.http)).collect();
     metrics.http(&http);
     cache(&mut metrics, workers, store);
     forward(&mut metrics, workers);
     relay(&mut metrics, workers);
+    faults(&mut metrics, workers, live);
     let mut panel = Panel::new("proxyd", env!("CARGO_PKG_VERSION"), metrics);
     panel.section("http", move || HttpTotals::of(&http));
     panel
@@ -145,17 +148,49 @@ fn relay(metrics: &mut Metrics, workers: &[Arc<Counters>]) {
         "relay_dropped",
         "Datagrams dropped, by reason",
         "reason",
-        move || {
-            let mut totals: Vec<(&'static str, u64)> = Vec::new();
-            for (reason, count) in workers.iter().flat_map(|worker| worker.relay.dropped()) {
-                match totals.iter_mut().find(|(known, _)| *known == reason) {
-                    Some((_, total)) => *total += count,
-                    None => totals.push((reason, count)),
-                }
-            }
-            totals
-        },
+        move || totals(workers.iter().flat_map(|worker| worker.relay.dropped())),
     );
+}
+
+fn faults(metrics: &mut Metrics, workers: &[Arc<Counters>], live: Arc<Live>) {
+    for (direction, name, help) in [
+        (
+            Direction::ToTarget,
+            "relay_faults_to_target",
+            "Datagrams of clients by the ordered fault they met",
+        ),
+        (
+            Direction::ToClient,
+            "relay_faults_to_client",
+            "Datagrams of the target by the ordered fault they met",
+        ),
+    ] {
+        let workers = workers.to_vec();
+        metrics.counters(name, help, "fate", move || {
+            let faults = |worker: &Arc<Counters>| worker.relay.faults(direction).by_fate();
+            totals(workers.iter().flat_map(faults))
+        });
+    }
+    metrics.info("relay_impairment", "The faults ordered now", move || {
+        let orders = live.orders();
+        vec![
+            ("to_target", orders.impairment.to_target.to_string()),
+            ("to_client", orders.impairment.to_client.to_string()),
+            ("seed", orders.seed.to_string()),
+        ]
+    });
+}
+
+/// Counts of the same name added up, each name at its first place.
+fn totals(counts: impl Iterator<Item = (&'static str, u64)>) -> Vec<(&'static str, u64)> {
+    let mut totals: Vec<(&'static str, u64)> = Vec::new();
+    for (name, count) in counts {
+        match totals.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, total)) => *total += count,
+            None => totals.push((name, count)),
+        }
+    }
+    totals
 }
 
 /// What adds one counter up over all workers.

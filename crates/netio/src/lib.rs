@@ -5,6 +5,7 @@
 
 pub mod access_log;
 pub mod admin;
+pub mod alarm;
 pub mod daemon;
 pub mod diagnostics;
 pub mod dial;

@@ -180,6 +180,20 @@ impl Metrics {
         }));
     }
 
+    /// Shows facts that are no numbers, each under its label.
+    pub fn info(
+        &mut self,
+        name: &'static str,
+        help: &'static str,
+        read: impl Fn() -> Vec<(&'static str, String)> + Send + Sync + 'static,
+    ) {
+        self.0.register_collector(Box::new(Facts {
+            name,
+            help,
+            read: Box::new(read),
+        }));
+    }
+
     /// Shows what the HTTP servers of all workers count.
     pub fn http(&mut self, workers: &[Arc<HttpCounters>]) {
         let sum = |of: fn(&HttpCounters) -> &Counter| {
@@ -305,6 +319,28 @@ impl Collector for Figure {
     }
 }
 
+struct Facts {
+    name: &'static str,
+    help: &'static str,
+    read: Box<dyn Fn() -> Vec<(&'static str, String)> + Send + Sync>,
+}
+
+impl Collector for Facts {
+    fn encode(&self, mut encoder: DescriptorEncoder<'_>) -> fmt::Result {
+        encoder
+            .encode_descriptor(self.name, self.help, None, MetricType::Info)?
+            .encode_info(&(self.read)())
+    }
+}
+
+impl fmt::Debug for Facts {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Facts")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
 impl fmt::Debug for Figure {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Figure")
@@ -327,11 +363,13 @@ mod tests {
         workers[1].answered(StatusCode::NOT_FOUND);
         let mut metrics = Metrics::new("lab");
         metrics.http(&workers);
+        metrics.info("site", "Where", || vec![("room", "a \"b\"".to_owned())]);
         let page = metrics.render().unwrap();
         for line in [
             "lab_http_connections_accepted_total 7",
             "lab_http_connections_open 1",
             "lab_http_answers_total{class=\"4xx\"} 1",
+            r#"lab_site_info{room="a \"b\""} 1"#,
         ] {
             assert!(
                 page.lines().any(|found| found == line),

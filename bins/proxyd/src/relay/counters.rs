@@ -4,6 +4,8 @@ use netio::telemetry::Counter;
 use netio::udp::Sent;
 use netio::udp::admission::AdmissionCounters;
 
+use crate::impair::Direction;
+
 /// In datagrams, if not said otherwise.
 #[derive(Debug, Default)]
 pub struct RelayCounters {
@@ -34,6 +36,15 @@ pub struct RelayCounters {
     pub kernel_drops: Counter,
     /// Received on a session's socket from another address than the target's.
     pub not_from_target: Counter,
+    /// Not passed on, either way: no room to hold it until it was due.
+    pub hold_full: Counter,
+    /// Of clients, not passed on: the session had ended when it was due.
+    pub session_ended: Counter,
+
+    /// What the faults ordered have done to datagrams of clients.
+    pub faults_to_target: FaultCounters,
+    /// What they have done to those of the target.
+    pub faults_to_client: FaultCounters,
 
     /// Times that ICMP told that nobody listens at the target.
     pub target_unreachable: Counter,
@@ -47,7 +58,46 @@ pub struct RelayCounters {
     pub sessions_displaced: Counter,
 }
 
+/// What faults have done to the datagrams of one direction.
+#[derive(Debug, Default)]
+pub struct FaultCounters {
+    /// Lost, as ordered.
+    pub lost: Counter,
+    /// Dropped, as the queue before the link was full.
+    pub queue_full: Counter,
+    /// Sent on with one bit turned over.
+    pub corrupted: Counter,
+    /// Sent on twice.
+    pub duplicated: Counter,
+    /// Not held when others were.
+    pub reordered: Counter,
+    /// Held, copies included.
+    pub held: Counter,
+}
+
+impl FaultCounters {
+    /// The name of every fate, with the datagrams that met it.
+    pub fn by_fate(&self) -> [(&'static str, u64); 6] {
+        [
+            ("lost", self.lost.value()),
+            ("queue_full", self.queue_full.value()),
+            ("corrupted", self.corrupted.value()),
+            ("duplicated", self.duplicated.value()),
+            ("reordered", self.reordered.value()),
+            ("held", self.held.value()),
+        ]
+    }
+}
+
 impl RelayCounters {
+    /// What the faults of one direction have done.
+    pub fn faults(&self, direction: Direction) -> &FaultCounters {
+        match direction {
+            Direction::ToTarget => &self.faults_to_target,
+            Direction::ToClient => &self.faults_to_client,
+        }
+    }
+
     /// The name of every reason why a datagram was not passed on, with how many had it.
     pub fn dropped(&self) -> impl Iterator<Item = (&'static str, u64)> {
         self.refused.by_reason().chain([
@@ -57,6 +107,8 @@ impl RelayCounters {
             ("send_failed", self.send_failed.value()),
             ("receive_queue_full", self.kernel_drops.value()),
             ("not_from_target", self.not_from_target.value()),
+            ("hold_full", self.hold_full.value()),
+            ("session_ended", self.session_ended.value()),
         ])
     }
 

@@ -6,10 +6,13 @@
 //! task for each session was measured too: the same CPU time a datagram with one busy client, a
 //! tenth more with 64 or 1,000.
 //!
-//! Read [`Relay::pass_to_target`] and [`Relay::pass_to_clients`]; they are the only two places where
-//! a datagram is handed on, one for each direction. [`sessions`] keeps who has which socket.
+//! Read [`Relay::pass_to_target`] and [`Relay::pass_to_clients`]; every datagram goes through one of
+//! them, one for each direction. Only when faults are ordered, [`faults`] takes it from there, and
+//! [`Relay::pass_due`] hands it on. [`sessions`] keeps who has which socket.
 
 mod counters;
+mod faults;
+mod held;
 mod sessions;
 
 use std::io;
@@ -27,13 +30,21 @@ use netio::udp::{BATCH, ReceiveBatch, SendBatch, Socket, Train};
 use smallvec::SmallVec;
 use thiserror::Error;
 use tokio::io::unix::AsyncFd;
-use tokio::time::{MissedTickBehavior, interval, timeout_at};
+use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
-pub use counters::RelayCounters;
+pub use counters::{FaultCounters, RelayCounters};
+use faults::{Due, Faults};
+use held::Destination;
 use sessions::{SessionId, Sessions};
+
+use crate::impair::Direction;
+use crate::impair::live::Live;
 
 /// How many batches are passed on in one direction before the other has its turn.
 const BATCHES_PER_TURN: usize = 4;
+
+/// How many datagrams that were held are passed on before others have their turn.
+const DUE_PER_TURN: usize = 1024;
 
 /// How many batches of clients are passed on after the stop at most: what was in the socket's
 /// queue by then.
@@ -62,10 +73,12 @@ pub struct RelayConfig {
     pub sessions: usize,
     /// A session ends when nothing has passed for this long, in either direction.
     pub idle: Duration,
+    /// The faults that datagrams meet; may change meanwhile.
+    pub live: Arc<Live>,
 }
 
 impl RelayConfig {
-    /// 10,000 sessions, 60 seconds.
+    /// 10,000 sessions, 60 seconds, no faults.
     pub fn new(target: SocketAddr) -> RelayConfig {
         RelayConfig {
             target,
@@ -73,6 +86,7 @@ impl RelayConfig {
             limits: RateLimits::default(),
             sessions: 10_000,
             idle: Duration::from_mins(1),
+            live: Arc::default(),
         }
     }
 
@@ -134,6 +148,7 @@ pub async fn run(
                 waited?;
                 target = true;
             }
+            waited = relay.faults.wait(), if !relay.faults.hold_nothing() => waited?,
             () = tokio::task::yield_now(), if clients || target => {}
         }
         if clients {
@@ -141,6 +156,9 @@ pub async fn run(
         }
         if target {
             target = relay.pass_to_clients(BATCHES_PER_TURN).await?;
+        }
+        if !relay.faults.hold_nothing() {
+            relay.pass_due().await?;
         }
     }
     relay.drain().await
@@ -153,6 +171,8 @@ struct Relay {
     sessions: Sessions,
     received: ReceiveBatch,
     outgoing: SendBatch,
+    faults: Faults,
+    due: Due,
     counters: Arc<RelayCounters>,
 }
 
@@ -179,6 +199,8 @@ impl Relay {
             sessions: Sessions::new(target, config.sessions, config.idle)?,
             received: ReceiveBatch::new(),
             outgoing: SendBatch::new(),
+            faults: Faults::new(config.live, relay)?,
+            due: Due::default(),
             counters,
         })
     }
@@ -208,21 +230,15 @@ impl Relay {
                     passing.push((session, train));
                 }
             }
-            // Each session in a row, its datagrams in the order they came (the sort is stable).
-            if !passing.is_sorted_by_key(|(session, _)| *session) {
-                passing.sort_by_key(|(session, _)| *session);
-            }
-            for same in passing.chunk_by(|(a, _), (b, _)| a == b) {
-                let Some(session) = self.sessions.session(same[0].0) else {
-                    continue;
-                };
-                let trains = same.iter().map(|(_, train)| Train {
-                    peer: None,
-                    local: None,
-                    ..*train
-                });
-                let sent = self.outgoing.try_send(&session.upstream, trains);
-                counters.sent_to_target(&sent);
+            if self.faults.any(Direction::ToTarget) {
+                for (id, train) in passing {
+                    if let Some(session) = self.sessions.session_mut(id) {
+                        let to = Destination::Target(id, session.serial);
+                        self.faults.meet(session, &train, to, now, counters);
+                    }
+                }
+            } else {
+                send_to_target(&mut self.outgoing, &self.sessions, &mut passing, counters);
             }
             if emptied {
                 return Ok(false);
@@ -240,13 +256,13 @@ impl Relay {
                 return Ok(false);
             }
             self.received.clear();
-            let answered = self.receive_of(&ready);
+            let now = Instant::now();
+            let answered = self.receive_of(&ready, now);
             // All sessions with something were told, and none was cut short for want of room.
             let emptied = ready.len() < BATCH && self.received.room() > 0;
-            let (sessions, received) = (&self.sessions, &self.received);
+            let received = &self.received;
             let (counters, target) = (&self.counters, self.target);
             let answers = answered.iter().flat_map(|(id, places)| {
-                let session = sessions.session(*id);
                 let trains = received.trains(places.clone());
                 trains.filter_map(move |train| {
                     let datagrams = train.count() as u64;
@@ -258,15 +274,29 @@ impl Relay {
                     }
                     counters.answers.add(datagrams);
                     counters.answer_bytes.add(train.payload.len() as u64);
-                    session.map(|session| Train {
+                    Some((*id, train))
+                })
+            });
+            if self.faults.any(Direction::ToClient) {
+                for (id, train) in answers {
+                    if let Some(session) = self.sessions.session_mut(id) {
+                        let to = Destination::Client(session.client, session.local);
+                        self.faults.meet(session, &train, to, now, counters);
+                    }
+                }
+            } else {
+                let sessions = &self.sessions;
+                let addressed = answers.filter_map(|(id, train)| {
+                    let session = sessions.session(id)?;
+                    Some(Train {
                         peer: Some(session.client),
                         local: session.local,
                         ..train
                     })
-                })
-            });
-            let sent = self.outgoing.send(&self.clients, answers).await?;
-            counters.sent_to_clients(&sent);
+                });
+                let sent = self.outgoing.send(&self.clients, addressed).await?;
+                counters.sent_to_clients(&sent);
+            }
             if emptied {
                 return Ok(false);
             }
@@ -276,8 +306,11 @@ impl Relay {
 
     /// Receives on the sockets of `ready` sessions as far as there is room; the rest is told again.
     /// Returns which session has what.
-    fn receive_of(&mut self, ready: &[SessionId]) -> SmallVec<[(SessionId, Range<usize>); BATCH]> {
-        let now = Instant::now();
+    fn receive_of(
+        &mut self,
+        ready: &[SessionId],
+        now: Instant,
+    ) -> SmallVec<[(SessionId, Range<usize>); BATCH]> {
         let mut answered = SmallVec::new();
         for &id in ready {
             let Some(session) = self.sessions.session(id) else {
@@ -302,20 +335,85 @@ impl Relay {
         answered
     }
 
+    /// Passes on what was held and is due.
+    async fn pass_due(&mut self) -> io::Result<()> {
+        self.faults.due(Instant::now(), DUE_PER_TURN, &mut self.due);
+        let mut passing: SmallVec<[(SessionId, Train<'_>); BATCH]> = SmallVec::new();
+        for (id, serial, payload) in &self.due.to_target {
+            let session = self.sessions.session(*id);
+            if session.is_some_and(|session| session.serial == *serial) {
+                passing.push((*id, Train::one(None, payload)));
+            } else {
+                self.counters.session_ended.add(1);
+            }
+        }
+        send_to_target(
+            &mut self.outgoing,
+            &self.sessions,
+            &mut passing,
+            &self.counters,
+        );
+        let answers = self
+            .due
+            .to_client
+            .iter()
+            .map(|(client, local, payload)| Train {
+                local: *local,
+                ..Train::one(Some(*client), payload)
+            });
+        let sent = self.outgoing.send(&self.clients, answers).await?;
+        self.counters.sent_to_clients(&sent);
+        Ok(())
+    }
+
     /// After the stop: what clients have sent goes to the target, and what it answers in short
-    /// time goes to them.
+    /// time goes to them. What is held then is passed on if it is due in time.
     async fn drain(mut self) -> Result<(), RelayError> {
         self.pass_to_target(BATCHES_AFTER_STOP)?;
         let deadline = Instant::now() + DRAIN;
-        while !self.sessions.is_empty() && Instant::now() < deadline {
-            if !self.pass_to_clients(BATCHES_PER_TURN).await? {
-                let quiet = deadline.min(Instant::now() + QUIET_AFTER_STOP);
-                match timeout_at(quiet.into(), self.sessions.wait()).await {
-                    Ok(waited) => waited?,
-                    Err(_) => break,
+        while !(self.sessions.is_empty() && self.faults.hold_nothing()) && Instant::now() < deadline
+        {
+            self.pass_due().await?;
+            if self.pass_to_clients(BATCHES_PER_TURN).await? {
+                continue;
+            }
+            let quiet = deadline.min(Instant::now() + QUIET_AFTER_STOP);
+            let hold_nothing = self.faults.hold_nothing();
+            tokio::select! {
+                waited = self.sessions.wait() => waited?,
+                waited = self.faults.wait(), if !hold_nothing => waited?,
+                () = sleep_until(quiet.into()) => {
+                    if hold_nothing {
+                        break;
+                    }
                 }
             }
         }
         Ok(())
+    }
+}
+
+/// Sends datagrams to the target, each on the socket of its session.
+fn send_to_target(
+    outgoing: &mut SendBatch,
+    sessions: &Sessions,
+    passing: &mut [(SessionId, Train<'_>)],
+    counters: &RelayCounters,
+) {
+    // Each session in a row, its datagrams in the order they came (the sort is stable).
+    if !passing.is_sorted_by_key(|(session, _)| *session) {
+        passing.sort_by_key(|(session, _)| *session);
+    }
+    for same in passing.chunk_by(|(a, _), (b, _)| a == b) {
+        let Some(session) = sessions.session(same[0].0) else {
+            continue;
+        };
+        let trains = same.iter().map(|(_, train)| Train {
+            peer: None,
+            local: None,
+            ..*train
+        });
+        let sent = outgoing.try_send(&session.upstream, trains);
+        counters.sent_to_target(&sent);
     }
 }

@@ -10,6 +10,7 @@ use slab::Slab;
 use smallvec::SmallVec;
 
 use super::RelayCounters;
+use crate::impair::live::Fates;
 
 /// How often sessions that have been idle too long are looked for, as a part of the idle time, and
 /// in bounds.
@@ -45,6 +46,10 @@ pub(super) struct Session {
     /// The address of this machine that the client last sent to, which answers leave from.
     pub(super) local: Option<Local>,
     pub(super) upstream: Socket,
+    /// Tells it from others that had the same key before.
+    pub(super) serial: u64,
+    /// What is ordered for its datagrams, once any faults were.
+    pub(super) fates: Option<Fates>,
     used_at: Instant,
     used_before: Option<SessionId>,
     used_after: Option<SessionId>,
@@ -86,6 +91,11 @@ impl Sessions {
     /// not ended since.
     pub(super) fn session(&self, id: SessionId) -> Option<&Session> {
         self.by_id.get(id)
+    }
+
+    /// The same, to write to.
+    pub(super) fn session_mut(&mut self, id: SessionId) -> Option<&mut Session> {
+        self.by_id.get_mut(id)
     }
 
     /// Puts a session at the end of the order of use.
@@ -161,6 +171,8 @@ impl Sessions {
             client,
             local: None,
             upstream,
+            serial: counters.sessions_opened.value(),
+            fates: None,
             used_at: now,
             used_before: None,
             used_after: None,
