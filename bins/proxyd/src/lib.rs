@@ -6,6 +6,7 @@
 //! [`mod@relay`], where they meet what [`impair`] orders.
 
 pub mod access;
+mod admin;
 pub mod answer;
 pub mod args;
 pub mod cache;
@@ -36,6 +37,7 @@ use netio::watch::Watch;
 use tracing::warn;
 
 use crate::access::Access;
+use crate::admin::Shown;
 use crate::cache::store::Store;
 use crate::config::{Config, Endpoint};
 use crate::hop::Hop;
@@ -74,8 +76,11 @@ pub fn run(config: &Config) -> Result<(), DaemonError> {
         };
         let equipment: Vec<Equipment> = stations.into_iter().map(equip).collect();
         let counters = equipment.iter().map(|worker| Arc::clone(&worker.counters));
-        let counters: Vec<_> = counters.collect();
-        let panel = metrics::panel(&counters, Arc::clone(&store), Arc::clone(&live));
+        let panel = admin::panel(&Shown {
+            workers: counters.collect(),
+            store: Arc::clone(&store),
+            live: Arc::clone(&live),
+        });
         (equipment, panel)
     };
     daemon::run(&config.setup, equip, work)

@@ -1,11 +1,11 @@
-//! What the admin endpoint shows of the proxy.
+//! What /metrics shows of the proxy.
 
 use std::sync::Arc;
 
-use netio::admin::Panel;
 use netio::http::tunnel::TunnelCounters;
-use netio::telemetry::{Counter, HttpCounters, HttpTotals, Metrics};
+use netio::telemetry::{Counter, HttpCounters, Metrics};
 
+use crate::admin::Shown;
 use crate::cache::store::Store;
 use crate::counters::ProxyCounters;
 use crate::impair::Direction;
@@ -21,20 +21,19 @@ pub(crate) struct Counters {
 }
 
 /// Every figure, added up over the workers.
-pub(crate) fn panel(workers: &[Arc<Counters>], store: Arc<Store>, live: Arc<Live>) -> Panel {
+pub(crate) fn of(shown: &Shown) -> Metrics {
     let mut metrics = Metrics::new("proxyd");
+    let workers = &shown.workers;
     let http: Vec<_> = workers.iter().map(|w| Arc::clone(&w.http)).collect();
     metrics.http(&http);
-    cache(&mut metrics, workers, store);
+    cache(&mut metrics, workers, Arc::clone(&shown.store));
     forward(&mut metrics, workers);
     relay(&mut metrics, workers);
-    faults(&mut metrics, workers, live);
-    let mut panel = Panel::new("proxyd", env!("CARGO_PKG_VERSION"), metrics);
-    panel.section("http", move || HttpTotals::of(&http));
-    panel
+    faults(&mut metrics, workers, Arc::clone(&shown.live));
+    metrics
 }
 
-fn cache(metrics: &mut Metrics, workers: &[Arc<Counters>], store: Arc<Store>) {
+fn cache(metrics: &mut Metrics, workers: &Arc<[Arc<Counters>]>, store: Arc<Store>) {
     let sum = summing(workers, |worker| &*worker.proxy);
     let outcomes = sum.clone();
     metrics.counters(
@@ -79,7 +78,7 @@ fn cache(metrics: &mut Metrics, workers: &[Arc<Counters>], store: Arc<Store>) {
     );
 }
 
-fn forward(metrics: &mut Metrics, workers: &[Arc<Counters>]) {
+fn forward(metrics: &mut Metrics, workers: &Arc<[Arc<Counters>]>) {
     let sum = summing(workers, |worker| &*worker.proxy);
     metrics.counter(
         "denied",
@@ -104,7 +103,7 @@ fn forward(metrics: &mut Metrics, workers: &[Arc<Counters>]) {
     metrics.gauge("tunnels_open", "Tunnels open now", move || sum(|c| &c.open));
 }
 
-fn relay(metrics: &mut Metrics, workers: &[Arc<Counters>]) {
+fn relay(metrics: &mut Metrics, workers: &Arc<[Arc<Counters>]>) {
     let sum = summing(workers, |worker| &*worker.relay);
     let mut counter = |name, help, of: fn(&RelayCounters) -> &Counter| {
         let sum = sum.clone();
@@ -143,7 +142,7 @@ fn relay(metrics: &mut Metrics, workers: &[Arc<Counters>]) {
     metrics.gauge("relay_sessions_open", "Sessions open now", move || {
         open(|c| &c.sessions_open)
     });
-    let workers = workers.to_vec();
+    let workers = Arc::clone(workers);
     metrics.counters(
         "relay_dropped",
         "Datagrams dropped, by reason",
@@ -152,7 +151,7 @@ fn relay(metrics: &mut Metrics, workers: &[Arc<Counters>]) {
     );
 }
 
-fn faults(metrics: &mut Metrics, workers: &[Arc<Counters>], live: Arc<Live>) {
+fn faults(metrics: &mut Metrics, workers: &Arc<[Arc<Counters>]>, live: Arc<Live>) {
     for (direction, name, help) in [
         (
             Direction::ToTarget,
@@ -165,7 +164,7 @@ fn faults(metrics: &mut Metrics, workers: &[Arc<Counters>], live: Arc<Live>) {
             "Datagrams of the target by the ordered fault they met",
         ),
     ] {
-        let workers = workers.to_vec();
+        let workers = Arc::clone(workers);
         metrics.counters(name, help, "fate", move || {
             let faults = |worker: &Arc<Counters>| worker.relay.faults(direction).by_fate();
             totals(workers.iter().flat_map(faults))
@@ -194,10 +193,10 @@ fn totals(counts: impl Iterator<Item = (&'static str, u64)>) -> Vec<(&'static st
 }
 
 /// What adds one counter up over all workers.
-fn summing<C>(
-    workers: &[Arc<Counters>],
+pub(crate) fn summing<C>(
+    workers: &Arc<[Arc<Counters>]>,
     part: fn(&Counters) -> &C,
 ) -> impl Fn(fn(&C) -> &Counter) -> u64 + Clone + use<C> {
-    let workers = workers.to_vec();
+    let workers = Arc::clone(workers);
     move |of| workers.iter().map(|worker| of(part(worker)).value()).sum()
 }

@@ -209,6 +209,11 @@ impl Store {
         self.map.is_empty()
     }
 
+    /// How many bytes it may hold.
+    pub fn bound(&self) -> u64 {
+        self.map.capacity()
+    }
+
     /// The bytes that are stored: keys, heads, bodies and overhead.
     pub fn bytes(&self) -> u64 {
         self.map.weight()

@@ -67,9 +67,21 @@ impl FromStr for Impairment {
         if both.is_empty() && to_target.is_empty() && to_client.is_empty() {
             return Err("nothing is ordered; give a fault, such as delay=40ms".to_owned());
         }
+        Impairment::of_terms(&both, to_target, to_client)
+    }
+}
+
+impl Impairment {
+    /// What the terms say, those for one direction in the place of those for both; the error is one
+    /// line with the cause and the cure.
+    pub(crate) fn of_terms(
+        both: &Terms,
+        to_target: Terms,
+        to_client: Terms,
+    ) -> Result<Impairment, String> {
         Ok(Impairment {
-            to_target: Faults::of_terms(&overlaid(&both, to_target))?,
-            to_client: Faults::of_terms(&overlaid(&both, to_client))?,
+            to_target: Faults::of_terms(&overlaid(both, to_target))?,
+            to_client: Faults::of_terms(&overlaid(both, to_client))?,
         })
     }
 }

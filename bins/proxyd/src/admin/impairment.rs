@@ -1,0 +1,110 @@
+//! `GET` and `PUT /impair`: what the flag `--impair` says, as JSON. Names and values are those of
+//! the flag.
+
+use std::sync::Arc;
+
+use netio::admin::{Answer, Panel};
+use netproto::http::method::Method;
+use netproto::http::status::StatusCode;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+use crate::impair::grammar::Terms;
+use crate::impair::live::Live;
+use crate::impair::{Faults, Impairment};
+
+/// Adds the routes, and the member `impairment` of /status.json.
+pub(super) fn add(panel: &mut Panel, live: &Arc<Live>) {
+    let of_status = Arc::clone(live);
+    panel.section("impairment", move || Ordered::now(&of_status));
+    let of_get = Arc::clone(live);
+    panel.route(Method::Get, "/impair", move |_| {
+        Answer::json(StatusCode::OK, &Ordered::now(&of_get))
+    });
+    let live = Arc::clone(live);
+    panel.route(Method::Put, "/impair", move |asked| {
+        match order(&live, asked.body) {
+            Ok(()) => Answer::json(StatusCode::OK, &Ordered::now(&live)),
+            Err(mistake) => Answer::text(StatusCode::BAD_REQUEST, mistake),
+        }
+    });
+}
+
+/// What is in force.
+#[derive(Debug, Serialize)]
+struct Ordered {
+    seed: u64,
+    udp: Directions,
+}
+
+#[derive(Debug, Serialize)]
+struct Directions {
+    to_target: Map<String, Value>,
+    to_client: Map<String, Value>,
+}
+
+impl Ordered {
+    fn now(live: &Live) -> Ordered {
+        let orders = live.orders();
+        Ordered {
+            seed: orders.seed,
+            udp: Directions {
+                to_target: written(&orders.impairment.to_target),
+                to_client: written(&orders.impairment.to_client),
+            },
+        }
+    }
+}
+
+fn written(faults: &Faults) -> Map<String, Value> {
+    let terms = faults.terms().into_iter();
+    let member = |(name, value): (&str, String)| {
+        // Counts have no unit, and are numbers.
+        let value = value.parse::<u64>().map_or(Value::from(value), Value::from);
+        (name.to_owned(), value)
+    };
+    terms.map(member).collect()
+}
+
+/// What is to be in force: what is not named is not impaired, and the seed stays.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Wanted {
+    seed: Option<u64>,
+    #[serde(default)]
+    udp: WantedDirections,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+struct WantedDirections {
+    both: Map<String, Value>,
+    to_target: Map<String, Value>,
+    to_client: Map<String, Value>,
+}
+
+/// Puts in force what `body` says; the error is one line.
+fn order(live: &Live, body: &[u8]) -> Result<(), String> {
+    let wanted: Wanted = serde_json::from_slice(body).map_err(|error| {
+        format!(r#"{error}; expected such as {{"udp":{{"both":{{"delay":"40ms","loss":"1%"}}}}}}"#)
+    })?;
+    let udp = wanted.udp;
+    let impairment = Impairment::of_terms(
+        &terms(udp.both)?,
+        terms(udp.to_target)?,
+        terms(udp.to_client)?,
+    )?;
+    live.replace(impairment, wanted.seed.unwrap_or(live.orders().seed));
+    Ok(())
+}
+
+fn terms(members: Map<String, Value>) -> Result<Terms, String> {
+    let term = |(name, value)| match value {
+        Value::String(text) => Ok((name, text)),
+        Value::Number(number) => Ok((name, number.to_string())),
+        other => Err(format!(
+            r#"{name}: {other}: expected a value such as "40ms" or "1%""#
+        )),
+    };
+    members.into_iter().map(term).collect()
+}

@@ -1,0 +1,31 @@
+//! What the admin endpoint shows of the proxy, and lets be changed: [`status`] is its part of
+//! /status.json, [`impairment`] the faults that datagrams meet, `api/openapi.json` of this package
+//! the description of it all.
+
+mod impairment;
+mod status;
+
+use std::sync::Arc;
+
+use netio::admin::Panel;
+
+use crate::cache::store::Store;
+use crate::impair::live::Live;
+use crate::metrics::{self, Counters};
+
+/// Everything that it works with.
+pub(crate) struct Shown {
+    /// What each worker counts.
+    pub(crate) workers: Arc<[Arc<Counters>]>,
+    pub(crate) store: Arc<Store>,
+    pub(crate) live: Arc<Live>,
+}
+
+/// The pages of the endpoint.
+pub(crate) fn panel(shown: &Shown) -> Panel {
+    let metrics = metrics::of(shown);
+    let mut panel = Panel::new("proxyd", env!("CARGO_PKG_VERSION"), metrics);
+    status::add(&mut panel, shown);
+    impairment::add(&mut panel, &shown.live);
+    panel
+}

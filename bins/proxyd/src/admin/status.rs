@@ -1,0 +1,92 @@
+//! The proxy's part of /status.json.
+
+use std::sync::Arc;
+
+use netio::admin::Panel;
+use netio::telemetry::{Counter, HttpTotals};
+use serde::Serialize;
+
+use super::Shown;
+use crate::cache::store::Store;
+use crate::counters::ProxyCounters;
+use crate::metrics::{Counters, summing};
+use crate::relay::RelayCounters;
+
+/// Adds its members.
+pub(super) fn add(panel: &mut Panel, shown: &Shown) {
+    let http: Vec<_> = shown.workers.iter().map(|w| Arc::clone(&w.http)).collect();
+    panel.section("http", move || HttpTotals::of(&http));
+    let (workers, store) = (Arc::clone(&shown.workers), Arc::clone(&shown.store));
+    panel.section("cache", move || CacheTotals::of(&workers, &store));
+    let workers = Arc::clone(&shown.workers);
+    panel.section("relay", move || RelayTotals::of(&workers));
+}
+
+/// What the cache has done, and what it holds.
+#[derive(Debug, Serialize)]
+struct CacheTotals {
+    hits: u64,
+    stale: u64,
+    revalidated: u64,
+    misses: u64,
+    bypasses: u64,
+    origin_failures: u64,
+    entries: u64,
+    stored_bytes: u64,
+    bound_bytes: u64,
+}
+
+impl CacheTotals {
+    fn of(workers: &Arc<[Arc<Counters>]>, store: &Store) -> CacheTotals {
+        let sum = summing(workers, |worker| &*worker.proxy);
+        let sum = |of: fn(&ProxyCounters) -> &Counter| sum(of);
+        CacheTotals {
+            hits: sum(|c| &c.hits),
+            stale: sum(|c| &c.stale),
+            revalidated: sum(|c| &c.revalidated),
+            misses: sum(|c| &c.misses),
+            bypasses: sum(|c| &c.bypasses),
+            origin_failures: sum(|c| &c.failures),
+            entries: store.len() as u64,
+            stored_bytes: store.bytes(),
+            bound_bytes: store.bound(),
+        }
+    }
+}
+
+/// What the relay has passed on, in datagrams.
+#[derive(Debug, Serialize)]
+struct RelayTotals {
+    sessions_open: u64,
+    sessions_opened: u64,
+    received: u64,
+    received_bytes: u64,
+    to_target: u64,
+    answers: u64,
+    answer_bytes: u64,
+    to_clients: u64,
+    dropped: u64,
+    lost_to_target: u64,
+    lost_to_client: u64,
+}
+
+impl RelayTotals {
+    fn of(workers: &Arc<[Arc<Counters>]>) -> RelayTotals {
+        let sum = summing(workers, |worker| &*worker.relay);
+        let sum = |of: fn(&RelayCounters) -> &Counter| sum(of);
+        let dropped = workers.iter().flat_map(|worker| worker.relay.dropped());
+        RelayTotals {
+            sessions_open: sum(|c| &c.sessions_open),
+            sessions_opened: sum(|c| &c.sessions_opened),
+            received: sum(|c| &c.received),
+            received_bytes: sum(|c| &c.received_bytes),
+            to_target: sum(|c| &c.to_target),
+            answers: sum(|c| &c.answers),
+            answer_bytes: sum(|c| &c.answer_bytes),
+            to_clients: sum(|c| &c.to_clients),
+            dropped: dropped.map(|(_, count)| count).sum(),
+            lost_to_target: sum(|c| &c.faults_to_target.lost),
+            lost_to_client: sum(|c| &c.faults_to_client.lost),
+        }
+    }
+}
