@@ -6,7 +6,7 @@ use std::sync::Arc;
 use netio::admin::{Answer, Panel};
 use netproto::http::method::Method;
 use netproto::http::status::StatusCode;
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use serde_json::{Map, Value};
 
 use crate::impair::grammar::Terms;
@@ -66,35 +66,43 @@ fn written(faults: &Faults) -> Map<String, Value> {
     terms.map(member).collect()
 }
 
-/// What is to be in force: what is not named is not impaired, and the seed stays.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Wanted {
-    seed: Option<u64>,
-    #[serde(default)]
-    udp: WantedDirections,
-}
-
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, default)]
-struct WantedDirections {
-    both: Map<String, Value>,
-    to_target: Map<String, Value>,
-    to_client: Map<String, Value>,
-}
-
-/// Puts in force what `body` says; the error is one line.
+/// Puts in force what `body` says: what it does not name is not impaired, and the seed stays. The
+/// error is one line.
 fn order(live: &Live, body: &[u8]) -> Result<(), String> {
-    let wanted: Wanted = serde_json::from_slice(body).map_err(|error| {
-        format!(r#"{error}; expected such as {{"udp":{{"both":{{"delay":"40ms","loss":"1%"}}}}}}"#)
-    })?;
-    let udp = wanted.udp;
-    let impairment = Impairment::of_terms(
-        &terms(udp.both)?,
-        terms(udp.to_target)?,
-        terms(udp.to_client)?,
-    )?;
-    live.replace(impairment, wanted.seed.unwrap_or(live.orders().seed));
+    const CURE: &str = r#"expected such as {"udp":{"both":{"delay":"40ms","loss":"1%"}}}"#;
+    let body: Map<String, Value> =
+        serde_json::from_slice(body).map_err(|error| format!("{error}; {CURE}"))?;
+    let mut seed = live.orders().seed;
+    let [mut both, mut to_target, mut to_client] = [const { Terms::new() }; 3];
+    for (name, value) in body {
+        match (name.as_str(), value) {
+            ("seed", value) => {
+                let number = value.as_u64();
+                seed = number.ok_or_else(|| format!("seed: {value}: expected a number from 0"))?;
+            }
+            ("udp", Value::Object(directions)) => {
+                for (direction, faults) in directions {
+                    let section = match direction.as_str() {
+                        "both" => &mut both,
+                        "to_target" => &mut to_target,
+                        "to_client" => &mut to_client,
+                        _ => {
+                            let there_are = "there are both, to_target and to_client";
+                            return Err(format!("udp: there is no '{direction}'; {there_are}"));
+                        }
+                    };
+                    let Value::Object(faults) = faults else {
+                        return Err(format!("udp: {direction} is no object; {CURE}"));
+                    };
+                    *section = terms(faults)?;
+                }
+            }
+            ("udp", _) => return Err(format!("udp is no object; {CURE}")),
+            _ => return Err(format!("there is no '{name}'; there are seed and udp")),
+        }
+    }
+    let impairment = Impairment::of_terms(&both, to_target, to_client)?;
+    live.replace(impairment, seed);
     Ok(())
 }
 

@@ -256,8 +256,7 @@ impl Relay {
                 return Ok(false);
             }
             self.received.clear();
-            let now = Instant::now();
-            let answered = self.receive_of(&ready, now);
+            let answered = self.receive_of(&ready);
             // All sessions with something were told, and none was cut short for want of room.
             let emptied = ready.len() < BATCH && self.received.room() > 0;
             let received = &self.received;
@@ -278,6 +277,8 @@ impl Relay {
                 })
             });
             if self.faults.any(Direction::ToClient) {
+                // Not before they were received: none is to arrive before it is due.
+                let now = Instant::now();
                 for (id, train) in answers {
                     if let Some(session) = self.sessions.session_mut(id) {
                         let to = Destination::Client(session.client, session.local);
@@ -306,11 +307,8 @@ impl Relay {
 
     /// Receives on the sockets of `ready` sessions as far as there is room; the rest is told again.
     /// Returns which session has what.
-    fn receive_of(
-        &mut self,
-        ready: &[SessionId],
-        now: Instant,
-    ) -> SmallVec<[(SessionId, Range<usize>); BATCH]> {
+    fn receive_of(&mut self, ready: &[SessionId]) -> SmallVec<[(SessionId, Range<usize>); BATCH]> {
+        let now = Instant::now();
         let mut answered = SmallVec::new();
         for &id in ready {
             let Some(session) = self.sessions.session(id) else {

@@ -82,6 +82,8 @@ pub(crate) fn runtime() -> tokio::runtime::Runtime {
 pub(crate) fn bind(like: SocketAddr) -> UdpSocket {
     let socket = UdpSocket::bind(SocketAddr::new(like.ip(), 0)).unwrap();
     socket.set_read_timeout(Some(PATIENCE)).unwrap();
+    // As much as an ordinary user gets, for a test that is held up by others.
+    rustix::net::sockopt::set_socket_recv_buffer_size(&socket, 1 << 20).unwrap();
     socket
 }
 

@@ -1,6 +1,7 @@
 //! The relay over real sockets.
 #![expect(
     clippy::unwrap_used,
+    clippy::expect_used,
     reason = "a test that cannot go on says why and fails"
 )]
 

@@ -266,6 +266,6 @@ fn what_overtakes_is_not_held_and_keeps_the_gap() {
     let gaps = overtaking("delay=10ms reorder=50% gap=3");
     assert!(gaps.windows(2).all(|pair| pair[1] - pair[0] >= 3));
     let mean = (gaps[gaps.len() - 1] - gaps[0]) as f64 / (gaps.len() - 1) as f64;
-    let bound = Z * 1.4142 / (gaps.len() as f64).sqrt();
+    let bound = Z * std::f64::consts::SQRT_2 / (gaps.len() as f64).sqrt();
     assert!((mean - 4.0).abs() < bound, "{mean} ± {bound}");
 }
