@@ -10,8 +10,11 @@ use clap::{Command, CommandFactory, Parser};
 use netio::icmp::{PathMtu, Tuning};
 use netio::usage::Refusal;
 use netproto::icmp::Version;
+use netproto::icmp::extended_echo::InterfaceQuery;
 
-use self::values::{Assertions, Pattern, assertions, binding, octet, path_mtu, pattern, seconds};
+use self::values::{
+    Assertions, Pattern, assertions, binding, interface_query, octet, path_mtu, pattern, seconds,
+};
 use crate::config::{Config, DEFAULT_SIZE, Format, LARGEST_SIZE, Output};
 use crate::session::{Pace, Plan};
 use crate::sweep::targets::Cidr;
@@ -20,6 +23,8 @@ use crate::sweep::{self, Show, Sources, Sweep};
 /// How long to wait for the last answers when there was none so far.
 const DEFAULT_PATIENCE: Duration = Duration::from_secs(10);
 const DEFAULT_INTERVAL: Duration = Duration::from_secs(1);
+/// With fewer probes on their way, eight bits number them.
+const LEAST_PROBE_INTERVAL: Duration = Duration::from_millis(10);
 /// How long a sweep waits for an answer, and how far apart its probes are.
 const SWEEP_PATIENCE: Duration = Duration::from_secs(1);
 const SWEEP_SPACING: Duration = Duration::from_micros(100);
@@ -32,6 +37,7 @@ Examples:
   ping -t 3 -c 1 HOST          see which router is three hops away
   ping -s 1472 -c 1 HOST       a datagram that fills an Ethernet frame
   ping -6 HOST                 by IPv6
+  ping --probe eth0 -c 1 HOST                     whether its interface is up (RFC 8335)
   ping --alive --cidr 192.0.2.0/24                who is there
   ping --graph -i 0.2 HOST                        a chart that goes on
   ping -c 3 HOST HOST HOST                        three probes each, a line each
@@ -122,6 +128,10 @@ pub struct Args {
     /// ICMP identifier of the probes; 0 takes a raw socket
     #[arg(help_heading = SENT, short = 'e', long, value_name = "ID")]
     identifier: Option<u16>,
+    /// Ask how an interface of the host is (RFC 8335): by its name, number or address
+    #[arg(help_heading = SENT, long, value_name = "IFACE", value_parser = interface_query,
+          conflicts_with_all = ["flood", "csv", "size", "pattern"])]
+    probe: Option<InterfaceQuery>,
     /// Print only the first line and the summary
     #[arg(help_heading = PRINTED, short = 'q', long)]
     quiet: bool,
@@ -200,6 +210,9 @@ impl Args {
         if self.interval.is_some_and(|interval| interval.is_zero()) {
             return Err("an interval of nothing is a flood: use -f".to_owned());
         }
+        if self.probe.is_some() && self.interval.is_some_and(|i| i < LEAST_PROBE_INTERVAL) {
+            return Err("--probe has 256 numbers for its probes: give -i 0.01 or more".to_owned());
+        }
         let binding = binding(self.interface.clone());
         let asked = match (self.ipv4, self.ipv6) {
             (true, _) => Some(Version::V4),
@@ -235,6 +248,7 @@ impl Args {
             broadcast: self.broadcast,
             identifier: self.identifier,
             sticky: self.sticky_source,
+            probe: self.probe,
             plan: Plan {
                 count: self.count,
                 interval: self.interval.unwrap_or(DEFAULT_INTERVAL),
@@ -292,6 +306,7 @@ impl Args {
             (self.user_latency, "-U"),
             (self.sticky_source, "-B"),
             (self.broadcast, "-b"),
+            (self.probe.is_some(), "--probe"),
             (self.graph, "--graph"),
             (self.csv, "--csv"),
         ];

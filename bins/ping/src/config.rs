@@ -4,6 +4,7 @@ use std::net::IpAddr;
 
 use netio::icmp::{Binding, Tuning};
 use netproto::icmp::Version;
+use netproto::icmp::extended_echo::InterfaceQuery;
 
 use crate::assertion::Assertion;
 use crate::session::Plan;
@@ -37,6 +38,8 @@ pub struct Config {
     pub identifier: Option<u16>,
     /// Whether the address that the first probe leaves from is kept (-B).
     pub sticky: bool,
+    /// Which interface of the host to ask about instead of an echo (--probe).
+    pub probe: Option<InterfaceQuery>,
     /// How many, how fast, how long.
     pub plan: Plan,
     /// What to print.

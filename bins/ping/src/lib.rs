@@ -100,7 +100,10 @@ fn probe(config: &Config, privileges: Privileges) -> Result<Summary> {
     }
     let identifier = endpoint.identifier();
     let nonce = rand::random::<u64>().to_be_bytes();
-    let wire = Wire::new(version, identifier, config.size, &config.pattern, nonce);
+    let wire = match &config.probe {
+        Some(query) => Wire::of_interface(version, identifier, query.clone()),
+        None => Wire::new(version, identifier, config.size, &config.pattern, nonce),
+    };
 
     let out = BufWriter::new(io::stdout());
     let destination = Destination {

@@ -231,7 +231,9 @@ impl Probing<'_> {
                 sequence,
                 len,
                 damage,
+                interface,
             } => {
+                let sequence = self.whole_number(sequence);
                 // A probe without room for the nonce is only known by its number, and by whom it
                 // was sent to.
                 let elsewhere = arrival.from != self.target.ip() && !self.of_many;
@@ -264,6 +266,9 @@ impl Probing<'_> {
                     Some(Verdict::Duplicate { trip }) => (Some(trip), ReplyFate::Duplicate),
                     None => (None, ReplyFate::Corrupt),
                 };
+                if verdict.is_some() && interface.is_some_and(|state| !state.is_active()) {
+                    self.session.on_denial();
+                }
                 self.tell(Event::Reply(Reply {
                     wall,
                     from: arrival.from,
@@ -274,6 +279,7 @@ impl Probing<'_> {
                     stamped_by: arrival.stamp.source,
                     fate,
                     damage,
+                    interface,
                 }));
             }
             Incoming::Error {
@@ -284,6 +290,7 @@ impl Probing<'_> {
                 if destination != self.target.ip() {
                     return;
                 }
+                let sequence = self.whole_number(sequence);
                 // A redirect or a source quench is advice: the probe went on its way.
                 let advice = matches!(reason, Reason::Redirect(_) | Reason::SourceQuench { .. });
                 if advice || self.session.on_error(sequence) {
@@ -295,6 +302,14 @@ impl Probing<'_> {
                     });
                 }
             }
+        }
+    }
+
+    fn whole_number(&self, sequence: u16) -> u16 {
+        if self.wire.numbers_are_octets() {
+            self.session.latest_with_octet(sequence as u8)
+        } else {
+            sequence
         }
     }
 

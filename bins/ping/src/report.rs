@@ -16,6 +16,7 @@ use std::time::{Instant, SystemTime};
 
 use netio::icmp::StampSource;
 use netproto::icmp::Reason;
+use netproto::icmp::extended_echo::InterfaceState;
 
 use self::chart::Chart;
 use self::csv::Csv;
@@ -88,6 +89,8 @@ pub struct Reply {
     pub fate: ReplyFate,
     /// What is wrong with it.
     pub damage: Option<Damage>,
+    /// What it says of the interface that was asked about.
+    pub interface: Option<InterfaceState>,
 }
 
 /// What a reply is to its probe.

@@ -67,6 +67,7 @@ pub struct Session {
     highest_answered: u64,
     tally: Tally,
     pipe: u64,
+    denied: bool,
     rtt: RttStatistics,
     queued: RttStatistics,
     history: History,
@@ -143,6 +144,7 @@ impl Session {
             highest_answered: 0,
             tally: Tally::default(),
             pipe: 0,
+            denied: false,
             rtt: RttStatistics::default(),
             queued: RttStatistics::default(),
             history: History::default(),
@@ -281,6 +283,17 @@ impl Session {
         (last.state == State::Waiting).then_some(self.transmitted as u16)
     }
 
+    /// The wire number of the latest probe whose number ends with this octet.
+    pub const fn latest_with_octet(&self, octet: u8) -> u16 {
+        let age = (self.transmitted as u8).wrapping_sub(octet);
+        (self.transmitted as u16).wrapping_sub(age as u16)
+    }
+
+    /// What the host said is not what the user wants to hear: no success.
+    pub const fn on_denial(&mut self) {
+        self.denied = true;
+    }
+
     /// How many probes were sent since the latest one that was answered.
     pub fn on_their_way(&self) -> u64 {
         self.transmitted - self.highest_answered
@@ -336,7 +349,7 @@ impl Session {
             gap: elapsed
                 .checked_div(gaps)
                 .filter(|_| moving && self.tally.received > 0),
-            success: enough,
+            success: enough && !self.denied,
             quality: self.history.quality(settled),
         }
     }

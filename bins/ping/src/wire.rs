@@ -2,6 +2,7 @@
 
 use std::net::IpAddr;
 
+use netproto::icmp::extended_echo::{self, InterfaceQuery, InterfaceState};
 use netproto::icmp::{
     Echo, EncodeError, Message, Pseudo, QuotedTransport, Reason, Version, checksum,
 };
@@ -16,6 +17,8 @@ pub struct Wire {
     identifier: u16,
     payload: Vec<u8>,
     nonce_len: usize,
+    /// What is asked by Extended Echo instead of an echo.
+    query: Option<InterfaceQuery>,
 }
 
 /// Something that came back for one of this session's probes.
@@ -29,6 +32,8 @@ pub enum Incoming {
         len: usize,
         /// What is wrong with it, if anything is.
         damage: Option<Damage>,
+        /// What it says of the interface that was asked about.
+        interface: Option<InterfaceState>,
     },
     /// An ICMP error that quotes a probe.
     Error {
@@ -92,7 +97,24 @@ impl Wire {
             identifier,
             payload,
             nonce_len,
+            query: None,
         }
+    }
+
+    /// Probes that ask how an interface of the host is (RFC 8335).
+    pub const fn of_interface(version: Version, identifier: u16, query: InterfaceQuery) -> Wire {
+        Wire {
+            version,
+            identifier,
+            payload: Vec::new(),
+            nonce_len: 0,
+            query: Some(query),
+        }
+    }
+
+    /// Whether the sequence numbers have only eight bits on the wire.
+    pub const fn numbers_are_octets(&self) -> bool {
+        self.query.is_some()
     }
 
     /// Whether the probes have room for the whole nonce, so that a reply is known by it whoever
@@ -103,6 +125,10 @@ impl Wire {
 
     /// Writes the echo request with this sequence number; `into` is made to fit.
     pub fn request(&self, sequence: u16, into: &mut Vec<u8>) -> Result<(), EncodeError> {
+        if let Some(query) = &self.query {
+            let sequence = sequence as u8;
+            return extended_echo::encode(self.version, self.identifier, sequence, query, into);
+        }
         let message = Message::EchoRequest(Echo {
             identifier: self.identifier,
             sequence,
@@ -116,7 +142,9 @@ impl Wire {
     /// Reads an ICMP message; `None` when it has nothing to do with this session.
     pub fn read(&self, bytes: &[u8]) -> Option<Incoming> {
         match Message::parse(self.version, bytes).ok()? {
-            Message::EchoReply(echo) if echo.identifier == self.identifier => {
+            Message::EchoReply(echo)
+                if echo.identifier == self.identifier && self.query.is_none() =>
+            {
                 self.read_reply(bytes, &echo)
             }
             Message::Error(error) => {
@@ -128,6 +156,7 @@ impl Wire {
                     reason: error.reason,
                 })
             }
+            Message::Other(_) if self.query.is_some() => self.read_extended(bytes),
             _ => None,
         }
     }
@@ -169,6 +198,18 @@ impl Wire {
             sequence: echo.sequence,
             len: bytes.len(),
             damage,
+            interface: None,
+        })
+    }
+
+    fn read_extended(&self, bytes: &[u8]) -> Option<Incoming> {
+        let reply = extended_echo::parse_reply(self.version, bytes).ok()??;
+        let intact = extended_echo::is_intact(self.version, bytes);
+        (reply.identifier == self.identifier).then(|| Incoming::Reply {
+            sequence: u16::from(reply.sequence),
+            len: bytes.len(),
+            damage: (!intact).then_some(Damage::Checksum),
+            interface: Some(reply.state),
         })
     }
 
@@ -198,6 +239,10 @@ impl Wire {
                 data,
                 ..
             } if identifier == self.identifier && self.begins_with_nonce(data) => Some(sequence),
+            QuotedTransport::Other(quoted) if self.query.is_some() => {
+                let (identifier, sequence) = extended_echo::quoted_request(self.version, quoted)?;
+                (identifier == self.identifier).then_some(u16::from(sequence))
+            }
             _ => None,
         }
     }

@@ -1,5 +1,6 @@
-//! ICMP errors in the words that iputils has for them.
+//! ICMP errors in the words that iputils has for them, and interfaces in ours.
 
+use netproto::icmp::extended_echo::{InterfaceQuery, InterfaceState};
 use netproto::icmp::{Reason, TimeExceeded, Unreachable, Version};
 
 /// The words for `reason`; each version has its own.
@@ -90,5 +91,35 @@ fn describe_v6(reason: Reason) -> String {
             format!("Parameter problem: {what}at {}", at.pointer)
         }
         other @ (Reason::SourceQuench { .. } | Reason::Redirect(_)) => describe_v4(other),
+    }
+}
+
+/// The interface that is asked about.
+pub(crate) fn interface_words(query: &InterfaceQuery) -> String {
+    match query {
+        InterfaceQuery::Name(name) => format!("interface {name}"),
+        InterfaceQuery::Index(index) => format!("interface number {index}"),
+        InterfaceQuery::Address(address) => format!("interface with {address}"),
+    }
+}
+
+/// What is said of it.
+pub(crate) fn state_words(state: InterfaceState) -> String {
+    match state {
+        InterfaceState::Found { active, ipv4, ipv6 } => {
+            let active = if active { "active" } else { "inactive" };
+            let versions = match (ipv4, ipv6) {
+                (true, true) => "with IPv4 and IPv6",
+                (true, false) => "with IPv4",
+                (false, true) => "with IPv6",
+                (false, false) => "without IP",
+            };
+            format!("{active} {versions}")
+        }
+        InterfaceState::MalformedQuery => "malformed query".to_owned(),
+        InterfaceState::NoSuchInterface => "no such interface".to_owned(),
+        InterfaceState::NoSuchEntry => "no such table entry".to_owned(),
+        InterfaceState::Several => "several interfaces fit".to_owned(),
+        InterfaceState::Unknown(code) => format!("code {code}"),
     }
 }

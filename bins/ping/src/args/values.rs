@@ -4,6 +4,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use netio::icmp::{Binding, PathMtu};
+use netproto::icmp::extended_echo::{InterfaceQuery, LONGEST_NAME};
 
 use crate::assertion::{self, Assertion};
 
@@ -38,6 +39,21 @@ pub(super) fn seconds(text: &str) -> Result<Duration, String> {
         .and_then(|seconds| Duration::try_from_secs_f64(seconds).ok())
         .filter(|duration| *duration < Duration::from_secs(u64::from(u32::MAX)))
         .ok_or_else(|| "a number of seconds such as 1 or 0.2 is needed".to_owned())
+}
+
+pub(super) fn interface_query(text: &str) -> Result<InterfaceQuery, String> {
+    if let Ok(address) = text.parse() {
+        return Ok(InterfaceQuery::Address(address));
+    }
+    if let Ok(index) = text.parse() {
+        return Ok(InterfaceQuery::Index(index));
+    }
+    if text.is_empty() || text.len() > LONGEST_NAME {
+        return Err(format!(
+            "an interface's name has 1 to {LONGEST_NAME} octets"
+        ));
+    }
+    Ok(InterfaceQuery::Name(text.to_owned()))
 }
 
 pub(super) fn octet(text: &str) -> Result<u8, String> {

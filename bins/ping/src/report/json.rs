@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use netproto::icmp::Version;
+use netproto::icmp::extended_echo::InterfaceState;
 use serde::Serialize;
 
 use super::{Event, Reply, sent_word, source_word, unix_seconds};
@@ -13,7 +14,7 @@ use crate::config::Config;
 use crate::history::Outage;
 use crate::session::Summary;
 use crate::wire::Damage;
-use crate::words::describe;
+use crate::words::{describe, state_words};
 
 /// Rises when a field changes its meaning or goes away; new fields do not raise it.
 const VERSION: u32 = 1;
@@ -45,6 +46,7 @@ enum What<'a> {
         bytes: usize,
         ttl: Option<u8>,
         damage: Option<&'a str>,
+        interface: Option<Interface>,
         rtt_ms: Option<f64>,
         queued_ms: Option<f64>,
         sent_clock: Option<&'a str>,
@@ -64,6 +66,15 @@ enum What<'a> {
         state: &'a str,
     },
     Summary(Box<Figures>),
+}
+
+/// What a host says of its interface; `active`, `ipv4` and `ipv6` where it has it.
+#[derive(Serialize)]
+struct Interface {
+    state: String,
+    active: bool,
+    ipv4: bool,
+    ipv6: bool,
 }
 
 #[derive(Default, Serialize)]
@@ -197,10 +208,26 @@ fn reply_line(reply: &Reply) -> What<'static> {
         bytes: reply.len,
         ttl: reply.ttl,
         damage: reply.damage.map(Damage::word),
+        interface: reply.interface.map(Interface::of),
         rtt_ms: reply.trip.map(|trip| ms(trip.rtt)),
         queued_ms: reply.trip.and_then(|trip| trip.queued).map(ms),
         sent_clock: reply.trip.map(sent_word),
         received_clock: source_word(reply.stamped_by),
+    }
+}
+
+impl Interface {
+    fn of(state: InterfaceState) -> Interface {
+        let (active, ipv4, ipv6) = match state {
+            InterfaceState::Found { active, ipv4, ipv6 } => (active, ipv4, ipv6),
+            _ => (false, false, false),
+        };
+        Interface {
+            state: state_words(state),
+            active,
+            ipv4,
+            ipv6,
+        }
     }
 }
 

@@ -12,7 +12,7 @@ use super::{Destination, Event, Reply, ReplyFate};
 use crate::config::{Config, Output};
 use crate::session::{Loss, Summary};
 use crate::wire::Damage;
-use crate::words::describe;
+use crate::words::{describe, interface_words, state_words};
 
 /// Writes iputils' lines.
 #[derive(Debug)]
@@ -52,6 +52,11 @@ impl<W: Write> Text<W> {
             writeln!(self.out)?;
         }
         let address = self.zoned(self.target.address);
+        if let Some(query) = &config.probe {
+            let interface = interface_words(query);
+            writeln!(self.out, "PROBE {} ({address}) {interface}", self.host)?;
+            return self.out.flush();
+        }
         write!(self.out, "PING {} ({address}) ", self.host)?;
         if let Some(source) = source {
             let interface = config.binding.interface.as_deref().unwrap_or_default();
@@ -127,6 +132,9 @@ impl<W: Write> Text<W> {
         }
         if reply.damage == Some(Damage::Truncated) {
             return writeln!(self.out, " (truncated)");
+        }
+        if let Some(state) = reply.interface {
+            write!(self.out, " {}", state_words(state))?;
         }
         if let Some(trip) = reply.trip {
             let time = if self.output.precise {

@@ -159,14 +159,16 @@ pub(super) fn see_only_answers(socket: &Socket, version: Version) -> io::Result<
     match version {
         Version::V4 => {
             // A set bit blocks the type: all but reply, unreachable, source quench, redirect,
-            // time exceeded, parameter problem.
+            // time exceeded, parameter problem. There are bits for the first 32 types only, so
+            // that replies to extended echo (43) pass.
             let seen = [0, 3, 4, 5, 11, 12].map(|kind| 1_u32 << kind);
             let blocked = !seen.iter().sum::<u32>();
             set(socket, SOL_RAW, ICMP_FILTER, blocked)
         }
         Version::V6 => {
             let mut blocked = [u32::MAX; 8];
-            for kind in [1_usize, 2, 3, 4, 129] {
+            // All errors, and the replies to echo and extended echo.
+            for kind in [1_usize, 2, 3, 4, 129, 161] {
                 blocked[kind / 32] &= !(1 << (kind % 32));
             }
             set(socket, libc::IPPROTO_ICMPV6, ICMPV6_FILTER, blocked)

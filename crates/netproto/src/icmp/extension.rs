@@ -107,6 +107,17 @@ impl<'a> Object<'a> {
     }
 }
 
+/// A structure of one object, checksum and all; `write` appends what follows the object's header.
+pub(super) fn structure(class: u8, kind: u8, write: impl FnOnce(&mut Vec<u8>)) -> Vec<u8> {
+    let mut bytes = vec![STRUCTURE_VERSION << 4, 0, 0, 0, 0, 0, class, kind];
+    write(&mut bytes);
+    let len = (bytes.len() - HEADER_LEN) as u16;
+    bytes[HEADER_LEN..HEADER_LEN + 2].copy_from_slice(&len.to_be_bytes());
+    let sum = checksum::of(&bytes, Pseudo::None);
+    bytes[2..4].copy_from_slice(&sum.to_be_bytes());
+    bytes
+}
+
 /// Where the quoted datagram ends and the extensions begin.
 pub(super) struct Split<'a> {
     pub(super) quoted_len: usize,

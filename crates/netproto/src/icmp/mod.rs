@@ -1,10 +1,12 @@
 //! ICMP for IPv4 (RFC 792) and IPv6 (RFC 4443) in one model.
 //!
 //! Read in this order: [`message`] (what an ICMP message says), [`quoted`] (the datagram that an
-//! error quotes), [`extension`] (what routers append to an error: MPLS labels, interfaces), and
+//! error quotes), [`extension`] (what routers append to an error: MPLS labels, interfaces),
+//! [`extended_echo`] (RFC 8335: how an interface is), and
 //! [`checksum`] (kept apart because only IPv6 covers a pseudo-header).
 
 pub mod checksum;
+pub mod extended_echo;
 pub mod extension;
 pub mod message;
 pub mod quoted;
