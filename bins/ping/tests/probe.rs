@@ -1,6 +1,5 @@
 //! `--probe` against the real kernel, which answers when it is told to. Takes root and a
 //! namespaced network.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use jsonschema::JSONSchema;
 use serde_json::Value;

@@ -55,19 +55,14 @@ impl<W: Write> Chart<W> {
 
     /// Draws, or writes a line.
     pub(super) fn tick(&mut self, now: Instant) -> io::Result<()> {
-        match &mut self.screen {
-            Some(screen) => {
-                self.graph.settle(now);
-                screen.draw(&self.graph)?;
-                self.due = now + DRAW_EVERY;
-                Ok(())
-            }
-            None => {
-                let line = self.graph.take_line(now);
-                self.due += LINE_EVERY;
-                self.text.line(&line)
-            }
+        if let Some(screen) = &mut self.screen {
+            self.graph.settle(now);
+            self.due = now + DRAW_EVERY;
+            return screen.draw(&self.graph);
         }
+        self.due += LINE_EVERY;
+        let line = self.graph.take_line(now);
+        self.text.line(&line)
     }
 
     pub(super) fn event(&mut self, event: &Event) -> io::Result<()> {

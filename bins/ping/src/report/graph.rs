@@ -34,14 +34,10 @@ pub(super) struct Graph {
     title: String,
     started: Instant,
     probes: VecDeque<Probe>,
-    sent: u64,
-    received: u64,
-    lost: u64,
-    errors: u64,
-    rtt: RttStatistics,
     last: Option<Duration>,
-    /// What the next plain line tells of.
-    second: Second,
+    total: Counts,
+    /// Since the last plain line.
+    recent: Counts,
 }
 
 #[derive(Debug)]
@@ -59,12 +55,31 @@ enum State {
 }
 
 #[derive(Debug, Default)]
-struct Second {
+struct Counts {
     sent: u64,
+    answered: u64,
     lost: u64,
     errors: u64,
     rtt: RttStatistics,
-    received: u64,
+}
+
+impl Counts {
+    fn words(&self) -> String {
+        let Counts {
+            sent,
+            answered,
+            lost,
+            errors,
+            ..
+        } = self;
+        let mut words = format!("{sent} sent, {answered} answered, {lost} lost");
+        if *errors > 0 {
+            words.push_str(", ");
+            words.push_str(&errors.to_string());
+            words.push_str(" errors");
+        }
+        words
+    }
 }
 
 impl Graph {
@@ -73,13 +88,9 @@ impl Graph {
             title,
             started: now,
             probes: VecDeque::new(),
-            sent: 0,
-            received: 0,
-            lost: 0,
-            errors: 0,
-            rtt: RttStatistics::default(),
             last: None,
-            second: Second::default(),
+            total: Counts::default(),
+            recent: Counts::default(),
         }
     }
 
@@ -91,27 +102,29 @@ impl Graph {
             sent: now,
             state: State::Waiting,
         });
-        self.sent += 1;
-        self.second.sent += 1;
+        for counts in [&mut self.total, &mut self.recent] {
+            counts.sent += 1;
+        }
     }
 
     /// The first answer to a probe.
     pub(super) fn on_answer(&mut self, sequence: u16, rtt: Duration) {
-        self.rtt.add(rtt);
-        self.second.rtt.add(rtt);
-        self.received += 1;
-        self.second.received += 1;
+        for counts in [&mut self.total, &mut self.recent] {
+            counts.rtt.add(rtt);
+            counts.answered += 1;
+        }
         self.last = Some(rtt);
         if let Some(probe) = self.probe(sequence) {
             let was_lost = probe.state == State::Lost;
             probe.state = State::Answered(rtt);
-            self.lost -= u64::from(was_lost);
+            self.total.lost -= u64::from(was_lost);
         }
     }
 
     pub(super) fn on_error(&mut self, sequence: u16) {
-        self.errors += 1;
-        self.second.errors += 1;
+        for counts in [&mut self.total, &mut self.recent] {
+            counts.errors += 1;
+        }
         if let Some(probe) = self.probe(sequence)
             && probe.state == State::Waiting
         {
@@ -125,18 +138,19 @@ impl Graph {
         if let Some(probe) = self.probes.back_mut() {
             probe.state = State::Failed;
         }
-        self.errors += 1;
-        self.second.errors += 1;
+        for counts in [&mut self.total, &mut self.recent] {
+            counts.errors += 1;
+        }
     }
 
     /// Gives up the probes that are too old.
     pub(super) fn settle(&mut self, now: Instant) {
-        let patience = LOST_AFTER.max(2 * self.rtt.max());
+        let patience = LOST_AFTER.max(2 * self.total.rtt.max());
         for probe in &mut self.probes {
             if probe.state == State::Waiting && now >= probe.sent + patience {
                 probe.state = State::Lost;
-                self.lost += 1;
-                self.second.lost += 1;
+                self.total.lost += 1;
+                self.recent.lost += 1;
             }
         }
     }
@@ -145,43 +159,28 @@ impl Graph {
     pub(super) fn take_line(&mut self, now: Instant) -> String {
         self.settle(now);
         let elapsed = now.saturating_duration_since(self.started).as_secs_f64();
-        let Second {
-            sent,
-            lost,
-            errors,
-            rtt,
-            received,
-        } = std::mem::take(&mut self.second);
-        let mut line = format!("{elapsed:.0} s: {sent} sent, {received} answered, {lost} lost");
-        if errors > 0 {
-            line += &format!(", {errors} errors");
-        }
-        if let Some(rtt) = rtt.figures() {
-            let [min, mean, max] = [rtt.min, rtt.mean, rtt.max].map(three_decimals);
-            line += &format!(", rtt min/avg/max = {min}/{mean}/{max} ms");
-        }
-        line
+        let recent = std::mem::take(&mut self.recent);
+        let words = recent.words();
+        let Some(rtt) = recent.rtt.figures() else {
+            return format!("{elapsed:.0} s: {words}");
+        };
+        let [min, mean, max] = [rtt.min, rtt.mean, rtt.max].map(three_decimals);
+        format!("{elapsed:.0} s: {words}, rtt min/avg/max = {min}/{mean}/{max} ms")
     }
 
     fn probe(&mut self, sequence: u16) -> Option<&mut Probe> {
-        let age = usize::from((self.sent as u16).wrapping_sub(sequence));
+        let age = usize::from((self.total.sent as u16).wrapping_sub(sequence));
         let at = self.probes.len().checked_sub(age + 1)?;
         self.probes.get_mut(at)
     }
 
     fn figures(&self) -> String {
-        let mut text = format!(
-            "{} sent, {} answered, {} lost",
-            self.sent, self.received, self.lost
-        );
-        if self.errors > 0 {
-            text += &format!(", {} errors", self.errors);
-        }
-        if let (Some(rtt), Some(last)) = (self.rtt.figures(), self.last) {
-            let [last, min, mean, max] = [last, rtt.min, rtt.mean, rtt.max].map(three_decimals);
-            text += &format!("   last {last}  min {min}  avg {mean}  max {max} ms");
-        }
-        text
+        let words = self.total.words();
+        let (Some(rtt), Some(last)) = (self.total.rtt.figures(), self.last) else {
+            return words;
+        };
+        let [last, min, mean, max] = [last, rtt.min, rtt.mean, rtt.max].map(three_decimals);
+        format!("{words}   last {last}  min {min}  avg {mean}  max {max} ms")
     }
 }
 
