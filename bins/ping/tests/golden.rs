@@ -298,6 +298,8 @@ fn capabilities_are_dropped_once_the_socket_is_open() {
             std::thread::sleep(Duration::from_millis(20));
         }
         let became_none = dropped();
+        // It goes on: the first probes are answered.
+        std::thread::sleep(Duration::from_millis(500));
         kill_process(Pid::from_child(&child), Signal::INT).unwrap();
         assert!(child.wait().unwrap().success(), "it goes on without them");
         assert!(became_none, "{args:?}");
