@@ -81,6 +81,10 @@ struct Args {
     #[arg(long, value_name = "SIZE", default_value = "256MiB", value_parser = cache_size)]
     cache_size: ByteSize,
 
+    /// How large the body of a request may be; it streams through, without being held in memory
+    #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = str::parse::<ByteSize>)]
+    max_upload: ByteSize,
+
     /// Believe what these clients, proxies themselves, say in Forwarded and X-Forwarded-*; may be
     /// repeated
     #[arg(long, value_name = "CIDR", value_parser = network)]
@@ -174,6 +178,8 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Order, Refusal>
             args.origin
         )));
     }
+    let mut setup = args.daemon.setup(args.port, args.udp_port, args.admin);
+    setup.http.limits.body_bytes = args.max_upload.as_u64();
     Ok(Order::Serve(Config {
         origin: args.origin,
         access: Access {
@@ -189,6 +195,6 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Order, Refusal>
         cache_bytes: args.cache_size.as_u64(),
         impairment: args.impair.unwrap_or_default(),
         seed: args.seed,
-        setup: args.daemon.setup(args.port, args.udp_port, args.admin),
+        setup,
     }))
 }

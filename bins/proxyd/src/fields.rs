@@ -29,8 +29,7 @@ const HOP_BY_HOP: [&str; 11] = [
     "content-length",
 ];
 
-/// Request fields that the proxy writes itself, or has answered (Expect). What a client sends in
-/// them is not believed.
+/// Request fields that the proxy writes itself. What a client sends in them is not believed.
 const REWRITTEN: [&str; 8] = [
     "host",
     "expect",
@@ -86,6 +85,9 @@ pub fn render_request(
     }
     if let Some(hops) = max_forwards(request).and_then(|hops| hops.checked_sub(1)) {
         write::field_number(&mut out, "Max-Forwards", hops)?;
+    }
+    if head.expects_continue {
+        write::field(&mut out, "Expect", b"100-continue")?;
     }
     match head.framing {
         BodyFraming::Length(length) => write::field_number(&mut out, "Content-Length", length)?,
@@ -175,6 +177,14 @@ pub fn response_head(
     Ok(built
         .field("Via", format!("{received} {PSEUDONYM}"))?
         .finish())
+}
+
+/// The head of an interim answer, as far as it is not for one connection only.
+pub fn interim_head(head: &ResponseHead<'_, '_>) -> Result<Head, SerializeError> {
+    let built = Head::build(head.status);
+    let built =
+        passed_on(&head.fields).try_fold(built, |built, (name, value)| built.field(name, value))?;
+    Ok(built.finish())
 }
 
 /// The fields that are not for one connection only.

@@ -5,6 +5,7 @@
 )]
 
 mod cache;
+mod early;
 mod forward;
 mod forwarding;
 mod hostile;

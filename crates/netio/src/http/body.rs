@@ -5,9 +5,14 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use netproto::http::body::{BodyDecoder, BodyError, BodyFraming};
+use netproto::http::head::RequestHead;
+use netproto::http::status::StatusCode;
+use netproto::http::version::Version;
+use netproto::http::write::CRLF;
 use thiserror::Error;
 
 use super::buffer::{BUFFER_BYTES, ReadBuffer};
+use super::response::Head;
 use super::transport::Transport;
 
 /// Why a body did not come whole.
@@ -70,6 +75,7 @@ pub struct RequestBody<'t> {
     decoder: BodyDecoder,
     framing: BodyFraming,
     expects_continue: bool,
+    takes_interim: bool,
     stall: Duration,
 }
 
@@ -77,15 +83,15 @@ impl<'t> RequestBody<'t> {
     pub(super) fn new(
         transport: &'t mut Transport,
         decoder: BodyDecoder,
-        framing: BodyFraming,
-        expects_continue: bool,
+        head: &RequestHead<'_, '_>,
         stall: Duration,
     ) -> Self {
         RequestBody {
             transport,
             decoder,
-            framing,
-            expects_continue,
+            framing: head.framing,
+            expects_continue: head.expects_continue,
+            takes_interim: head.version == Version::Http11,
             stall,
         }
     }
@@ -98,6 +104,31 @@ impl<'t> RequestBody<'t> {
     /// Whether it has been read to its end (at once, where there is none).
     pub fn is_done(&self) -> bool {
         self.decoder.is_done()
+    }
+
+    /// Whether the client holds it back until it hears 100 (Continue), and has not heard that yet.
+    pub fn is_held_back(&self) -> bool {
+        self.expects_continue && !self.is_done() && self.transport.input.is_empty()
+    }
+
+    /// Tells the client something before its answer: a 1xx that is not 101. An HTTP/1.0 client would
+    /// take it for the answer, and is told nothing (RFC 9110 §15.2).
+    ///
+    /// # Errors
+    /// The client is gone, or does not read.
+    pub async fn tell(&mut self, interim: &Head) -> io::Result<()> {
+        debug_assert!(interim.status().is_informational());
+        if interim.status() == StatusCode::CONTINUE {
+            self.expects_continue = false;
+        }
+        if !self.takes_interim {
+            return Ok(());
+        }
+        self.transport.output.render(|rendered| {
+            rendered.extend_from_slice(interim.rendered());
+            rendered.extend_from_slice(CRLF);
+        });
+        self.transport.flush(self.stall).await
     }
 
     /// The next piece; `None` at the end. A client that waits for 100 (Continue) gets it with the

@@ -26,7 +26,7 @@ use super::tunnel::{Tunnel, TunnelCounters};
 use crate::dial::dial;
 use crate::watch::Sentry;
 
-/// How many interim (1xx) answers are passed over before the origin is given up.
+/// How many interim (1xx) answers to one request are heard before the origin is given up.
 const INTERIM_ANSWERS: usize = 8;
 
 /// How long each step may take.
@@ -94,15 +94,24 @@ pub struct Connection {
     heard: bool,
     /// How many interim answers to the present request have come.
     interim: usize,
-    /// The head of a final answer that came before the request was sent to its end.
-    early: Option<Bytes>,
 }
 
 /// A whole head, and what it says of what may follow.
-struct Heard {
-    status: StatusCode,
-    persistent: bool,
-    head: Bytes,
+#[derive(Debug)]
+pub struct Heard {
+    /// Its status: below 200 for an interim answer, which another follows.
+    pub status: StatusCode,
+    /// Whether the connection can carry another request after this answer.
+    pub persistent: bool,
+    /// Its bytes, for [`ResponseHead::parse`].
+    pub head: Bytes,
+}
+
+impl Heard {
+    /// Whether another answer follows to the same request. 101 is the last in HTTP.
+    pub fn is_interim(&self) -> bool {
+        self.status.is_informational() && self.status != StatusCode::SWITCHING_PROTOCOLS
+    }
 }
 
 impl Connection {
@@ -123,7 +132,6 @@ impl Connection {
                     reused: false,
                     heard: false,
                     interim: 0,
-                    early: None,
                 })
             }
             Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(ClientError::Late),
@@ -157,72 +165,42 @@ impl Connection {
     }
 
     /// As [`Connection::flush`], but stops when an answer begins to come, or the origin closes,
-    /// before everything is written. Returns whether everything was; if not,
-    /// [`Connection::wants_rest`] says whether to go on.
+    /// before everything is written. Returns whether everything was.
     pub async fn flush_until_answer(&mut self) -> Result<bool, ClientError> {
-        if self.early.is_some() {
-            self.flush().await?;
-            return Ok(true);
-        }
         let stall = self.patience.stall;
         Ok(self.transport.flush_until_input(stall).await?)
     }
 
-    /// Waits until an answer begins to come, or the origin closes; for ever, if one has come whose
-    /// origin wants the rest of the request all the same.
+    /// Waits until an answer begins to come, or the origin closes.
     pub async fn answer_begins(&mut self) -> Result<(), ClientError> {
-        if self.early.is_some() {
-            std::future::pending::<()>().await;
-        }
         Ok(self.transport.input_begins().await?)
     }
 
-    /// Reads what began to come before the request was sent to its end: interim answers, which are
-    /// passed over, and the head of a final one, which is kept for [`Connection::head`]. Returns
-    /// whether the origin may want the rest of the request: it may after an interim answer, and
-    /// after a 2xx, for it may be reading still; not if it refuses the request or says that it
-    /// closes (RFC 9112 §9.5).
-    pub async fn wants_rest(
-        &mut self,
-        method: &Method<'_>,
-        limits: &Limits,
-    ) -> Result<bool, ClientError> {
-        self.transport.sentry.allow(self.patience.answer);
-        let mut scan = HeadScan::new();
-        loop {
-            self.hear(limits).await?;
-            if let Some(Heard {
-                status,
-                persistent,
-                head,
-            }) = self.next_final(&mut scan, method, limits)?
-            {
-                self.early = Some(head);
-                return Ok(status.is_success() && persistent);
-            }
-            if self.transport.input.is_empty() {
-                return Ok(true);
-            }
-        }
+    /// Whether something has come that is not read yet.
+    pub fn has_more(&self) -> bool {
+        !self.transport.input.is_empty()
     }
 
-    /// Reads the head of the final answer to a request by `method`; interim answers are passed
-    /// over, but not 101. Returns its bytes, a whole head, for [`ResponseHead::parse`].
-    pub async fn head(
+    /// Reads the next head of the answer to a request by `method`: that of an interim answer, or of
+    /// the final one.
+    pub async fn next_head(
         &mut self,
         method: &Method<'_>,
         limits: &Limits,
-    ) -> Result<Bytes, ClientError> {
-        if let Some(head) = self.early.take() {
-            return Ok(head);
-        }
+    ) -> Result<Heard, ClientError> {
         self.transport.sentry.allow(self.patience.answer);
         let mut scan = HeadScan::new();
         loop {
-            if let Some(heard) = self.next_final(&mut scan, method, limits)? {
-                return Ok(heard.head);
+            match self.look(&mut scan, method, limits)? {
+                Status::Complete(heard) => {
+                    self.interim += usize::from(heard.is_interim());
+                    if self.interim > INTERIM_ANSWERS {
+                        return Err(ClientError::Interim);
+                    }
+                    return Ok(heard);
+                }
+                Status::Partial => self.hear(limits).await?,
             }
-            self.hear(limits).await?;
         }
     }
 
@@ -240,26 +218,6 @@ impl Connection {
             }
             Err(error) => Err(error.into()),
         }
-    }
-
-    /// The next final head among what came, behind any interim ones.
-    fn next_final(
-        &mut self,
-        scan: &mut HeadScan,
-        method: &Method<'_>,
-        limits: &Limits,
-    ) -> Result<Option<Heard>, ClientError> {
-        while let Status::Complete(heard) = self.look(scan, method, limits)? {
-            let status = heard.status;
-            if !status.is_informational() || status == StatusCode::SWITCHING_PROTOCOLS {
-                return Ok(Some(heard));
-            }
-            self.interim += 1;
-            if self.interim > INTERIM_ANSWERS {
-                return Err(ClientError::Interim);
-            }
-        }
-        Ok(None)
     }
 
     fn look(

@@ -46,13 +46,7 @@ impl<S: Service> Connection<'_, S> {
                 return Ok(Some(End::Linger));
             }
         };
-        let mut body = RequestBody::new(
-            &mut self.transport,
-            decoder,
-            head.framing,
-            head.expects_continue,
-            settings.body_stall,
-        );
+        let mut body = RequestBody::new(&mut self.transport, decoder, &head, settings.body_stall);
         let mut response = self.server.service.exchange(&request, &mut body).await;
         let mut unread = body.leave();
         if let Err(error) = unread.drop_what_came(&mut self.transport.input) {
