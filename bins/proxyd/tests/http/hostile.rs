@@ -3,72 +3,161 @@
 
 use std::time::Duration;
 
-use testkit::origin::Answer;
+use testkit::origin::{Answer, Origin};
 use testkit::peer::exchange;
-use testkit::vectors::{self, SeenBy};
+use testkit::vectors::{self, SeenBy, Vector};
 
-use crate::lab::{Lab, Reply};
+use crate::lab::{Lab, Reply, proxy};
 
 /// How long a proxy may take to refuse. Beginnings of messages never get an answer.
 const REFUSAL: Duration = Duration::from_secs(3);
 
-#[test]
-fn no_hostile_request_reaches_the_origin_as_anything_but_one_request_or_none() {
-    let lab = Lab::start(|_| Answer::ok("Cache-Control: no-store\r\n", "x"));
-    let refuse = |seen_by| {
-        for vector in vectors::requests() {
-            let Some(status) = vector.status.filter(|_| vector.seen_by == seen_by) else {
-                continue;
-            };
-            let reply = exchange(lab.address, &vector.bytes, REFUSAL).unwrap();
-            assert!(reply.closed, "{}: the connection goes on", vector.why);
-            assert_eq!(reply.status(), Some(status), "{}", vector.why);
+/// How a request comes: for the origin, or for a server that its target names.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Mode {
+    Reverse,
+    Forward,
+}
+
+/// A proxy for one of the two, with the bound on bodies that the vectors count on.
+fn lab(mode: Mode, answer: Answer) -> Lab {
+    let origin = Origin::start(move |_| answer.clone());
+    let flags = ["--max-upload", "16MiB", "--allow-target", "127.0.0.1"];
+    match mode {
+        Mode::Reverse => Lab::with(origin, &flags),
+        // The origin of the command line is nobody: whatever arrives was forwarded.
+        Mode::Forward => {
+            let (program, address) = proxy("127.0.0.1:9", &flags);
+            Lab {
+                origin,
+                program,
+                address,
+            }
         }
-    };
-    refuse(SeenBy::Head);
-    let seen = lab.origin.seen();
-    assert!(seen.is_empty(), "{seen:?}");
-    // The heads of these are good: the origin may have seen them, but never the end of a body.
-    refuse(SeenBy::Body);
-    assert_eq!(lab.get("/last").status, 200);
-    let (whole, parts): (Vec<_>, Vec<_>) = lab
-        .origin
-        .seen()
-        .into_iter()
-        .partition(|request| request.is_whole);
-    assert_eq!(whole.len(), 1, "{whole:?}");
-    assert!(
-        parts
-            .iter()
-            .all(|part| part.connection != whole[0].connection)
-    );
+    }
+}
+
+/// A vector as it comes in that mode: with the server in its target, if it has one of the usual form.
+fn bytes(mode: Mode, lab: &Lab, vector: &Vector) -> Option<Vec<u8>> {
+    let bytes = &vector.bytes;
+    if mode == Mode::Reverse {
+        return Some(bytes.clone());
+    }
+    let space = bytes.iter().position(|byte| *byte == b' ')?;
+    let (method, rest) = bytes.split_at(space + 1);
+    if !rest.starts_with(b"/") {
+        return None;
+    }
+    let server = format!("http://{}", lab.origin.address());
+    Some([method, server.as_bytes(), rest].concat())
 }
 
 #[test]
-fn what_breaks_no_rule_is_forwarded_as_exactly_one_request() {
-    let lab = Lab::start(|_| Answer::ok("Cache-Control: no-store\r\n", "x").and_close());
-    let mut forwarded = 0;
-    for vector in vectors::requests() {
-        if vector.status.is_some() {
-            continue;
-        }
-        let before = lab.origin.seen().len();
-        let reply = exchange(lab.address, &vector.bytes, Duration::from_millis(300)).unwrap();
-        let seen = lab.origin.seen().split_off(before);
-        let answers = reply.text().matches("HTTP/1.1 ").count();
+fn no_hostile_request_reaches_a_server_as_anything_but_one_request_or_none() {
+    for mode in [Mode::Reverse, Mode::Forward] {
+        let lab = lab(mode, Answer::ok("Cache-Control: no-store\r\n", "x"));
+        let mut sent = 0;
+        let mut refuse = |seen_by| {
+            for vector in vectors::requests() {
+                let Some(status) = vector.status.filter(|_| vector.seen_by == seen_by) else {
+                    continue;
+                };
+                let Some(bytes) = bytes(mode, &lab, &vector) else {
+                    continue;
+                };
+                sent += 1;
+                let reply = exchange(lab.address, &bytes, REFUSAL).unwrap();
+                assert!(reply.closed, "{mode:?} {}: it goes on", vector.why);
+                assert_eq!(reply.status(), Some(status), "{mode:?} {}", vector.why);
+            }
+        };
+        refuse(SeenBy::Head);
+        let seen = lab.origin.seen();
+        assert!(seen.is_empty(), "{seen:?}");
+        // The heads of these are good: a server may have seen them, but never the end of a body.
+        refuse(SeenBy::Body);
+        assert!(sent > 100, "{mode:?}: {sent} vectors");
+        let last = Vector {
+            bytes: b"GET /last HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n".to_vec(),
+            ..vectors::requests().remove(0)
+        };
+        let last = lab.send(bytes(mode, &lab, &last).unwrap());
+        assert_eq!(last.status(), Some(200), "{}", last.text());
+        let (whole, parts): (Vec<_>, Vec<_>) = lab
+            .origin
+            .seen()
+            .into_iter()
+            .partition(|request| request.is_whole);
+        assert_eq!(whole.len(), 1, "{whole:?}");
         assert!(
-            seen.len() <= answers,
-            "{}: {seen:?} for {reply:?}",
-            vector.why
+            parts
+                .iter()
+                .all(|part| part.connection != whole[0].connection)
         );
-        assert!(
-            seen.iter().all(|request| request.is_whole),
-            "{}",
-            vector.why
-        );
-        forwarded += seen.len();
     }
-    assert!(forwarded > 0);
+}
+
+#[test]
+fn what_breaks_no_rule_is_passed_on_as_exactly_one_request() {
+    for mode in [Mode::Reverse, Mode::Forward] {
+        let answer = Answer::ok("Cache-Control: no-store\r\n", "x").and_close();
+        let lab = lab(mode, answer);
+        let mut passed_on = 0;
+        for vector in vectors::requests() {
+            let Some(bytes) = bytes(mode, &lab, &vector).filter(|_| vector.status.is_none()) else {
+                continue;
+            };
+            let before = lab.origin.seen().len();
+            let reply = exchange(lab.address, &bytes, Duration::from_millis(300)).unwrap();
+            let seen = lab.origin.seen().split_off(before);
+            let answers = reply.text().matches("HTTP/1.1 ").count();
+            assert!(
+                seen.len() <= answers,
+                "{}: {seen:?} for {reply:?}",
+                vector.why
+            );
+            for request in &seen {
+                assert!(request.is_whole, "{}", vector.why);
+                assert_unambiguous(&request.head(), &vector.why);
+            }
+            passed_on += seen.len();
+        }
+        assert!(passed_on > 5, "{mode:?}: {passed_on}");
+    }
+}
+
+/// A head that no reader can take for another: one line a field, each with a name that is a token,
+/// one Host, and one field at most that says where the body ends.
+fn assert_unambiguous(head: &str, why: &str) {
+    let head = head.strip_suffix("\r\n\r\n").unwrap();
+    assert!(!head.contains('\0'), "{why}: {head:?}");
+    let mut lines = head.split("\r\n");
+    let line = lines.next().unwrap();
+    let parts: Vec<_> = line.split(' ').collect();
+    assert!(
+        parts.len() == 3 && parts[2] == "HTTP/1.1",
+        "{why}: {line:?}"
+    );
+    assert!(
+        parts[1].starts_with('/') || parts[1] == "*",
+        "{why}: {line:?}"
+    );
+    let mut names = Vec::new();
+    for line in lines {
+        assert!(!line.contains(['\r', '\n']), "{why}: {line:?}");
+        let (name, value) = line.split_once(": ").unwrap();
+        let is_token = |c: char| c.is_ascii_alphanumeric() || "!#$%&'*+-.^_`|~".contains(c);
+        assert!(
+            !name.is_empty() && name.chars().all(is_token),
+            "{why}: {line:?}"
+        );
+        assert_eq!(value.trim(), value, "{why}: {line:?}");
+        names.push(name.to_ascii_lowercase());
+    }
+    let count = |wanted: &str| names.iter().filter(|name| *name == wanted).count();
+    assert_eq!(count("host"), 1, "{why}: {head:?}");
+    let framings = count("content-length") + count("transfer-encoding");
+    assert!(framings <= 1, "{why}: {head:?}");
 }
 
 #[test]
