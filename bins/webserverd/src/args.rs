@@ -54,19 +54,19 @@ struct Args {
     admin: AdminAddress,
 
     /// Answer only clients of this network, others with 403; may be given several times
-    #[arg(long, value_name = "CIDR", value_parser = args::network)]
+    #[arg(long, value_name = "CIDR", help_heading = "Access", value_parser = args::network)]
     allow: Vec<IpNet>,
 
     /// Answer only who has a name and a password of this file, others with 401; NAME:HASH lines
     /// as by htpasswd -nB NAME (bcrypt) or with Argon2 hashes, read again when it changes
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", help_heading = "Access")]
     basic_auth: Option<PathBuf>,
 
     #[command(flatten)]
-    daemon: DaemonArgs,
+    content: ContentArgs,
 
     #[command(flatten)]
-    content: ContentArgs,
+    daemon: DaemonArgs,
 }
 
 /// What the command line asks for.

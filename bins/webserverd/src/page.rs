@@ -62,14 +62,18 @@ pub fn method_not_allowed(rules: &Rules) -> Response {
         .unwrap_or_else(|refused| broken(&refused))
 }
 
-/// A short page that says what is wrong. `cause` is ours, never the client's words.
+/// A short page that says what is wrong. `cause` is ours, never the client's words, and becomes a
+/// sentence.
 pub fn error(rules: &Rules, status: StatusCode, cause: &str) -> Response {
     let (code, reason) = (status.as_u16(), status.reason());
+    let mut letters = cause.chars();
+    let first = letters.next().map(|letter| letter.to_ascii_uppercase());
+    let cause: String = first.into_iter().chain(letters).collect();
     let page = format!(
         "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n\
          <meta name=\"viewport\" content=\"width=device-width, initial-scale=1\">\n\
          <title>{code} {reason}</title>\n<style>\n{STYLE}</style>\n</head>\n<body>\n<main>\n\
-         <h1><span class=\"code\">{code}</span> {reason}</h1>\n<p>{cause}</p>\n</main>\n</body>\n\
+         <h1><span class=\"code\">{code}</span> {reason}</h1>\n<p>{cause}.</p>\n</main>\n</body>\n\
          </html>\n"
     );
     let build = || {

@@ -4,17 +4,21 @@
     reason = "a test that cannot go on says why and fails"
 )]
 
+mod site;
+
 use std::io::ErrorKind;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, UdpSocket};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 use std::time::Duration;
 
+use etherparse::UdpHeader;
 use netio::shutdown::{self, Stopper};
 use netio::udp::admission::Refusal;
 use netio::udp::rate::{Rate, RateLimits};
 use netio::udp::{self, Socket};
 use netproto::probe::{self, Node, Probe};
+use site::Site;
 use webserverd::udp_echo::{self, EchoConfig, EchoCounters};
 
 /// How long an answer may take that is to come.
@@ -239,33 +243,45 @@ fn source_port_zero_gets_no_answer() {
         println!("left out, needs root: source_port_zero_gets_no_answer");
         return;
     }
-    let mut echo = Echo::start(FAMILIES[0], EchoConfig::default());
-    let client = client_of(&echo);
-    // No socket can be bound to port 0, so the headers are made here.
-    let IpAddr::V4(to) = echo.address.ip() else {
-        panic!("not IPv4")
-    };
-    let datagram = etherparse::PacketBuilder::ipv4(Ipv4Addr::LOCALHOST.octets(), to.octets(), 64)
-        .udp(0, echo.address.port());
-    let mut bytes = Vec::new();
-    datagram.write(&mut bytes, b"?").unwrap();
-    let raw = socket2::Socket::new(
-        socket2::Domain::IPV4,
-        socket2::Type::RAW,
-        Some(socket2::Protocol::from(RAW_PROTOCOL)),
-    )
-    .unwrap();
-    raw.send_to(&bytes, &SocketAddr::from((to, 0)).into())
-        .unwrap();
-    client.send(b"after").unwrap();
-    assert_eq!(receive(&client).unwrap(), b"after");
-    echo.stop();
-    assert_eq!(echo.counters.refused.refused(Refusal::PortZero), 1);
-    assert_eq!(echo.counters.answered.value(), 1);
+    for family in FAMILIES {
+        let mut echo = Echo::start(family, EchoConfig::default());
+        let client = client_of(&echo);
+        forge_from_port(0, echo.address, b"?");
+        client.send(b"after").unwrap();
+        assert_eq!(receive(&client).unwrap(), b"after");
+        echo.stop();
+        assert_eq!(echo.counters.refused.refused(Refusal::PortZero), 1);
+        assert_eq!(echo.counters.answered.value(), 1);
+    }
 }
 
-/// IPPROTO_RAW of raw(7): the headers come with the data.
-const RAW_PROTOCOL: i32 = 255;
+/// Sends a datagram whose source port no socket could be bound to: its UDP header is made here.
+fn forge_from_port(port: u16, to: SocketAddr, payload: &[u8]) {
+    let mut header = UdpHeader {
+        source_port: port,
+        destination_port: to.port(),
+        length: (UdpHeader::LEN + payload.len()) as u16,
+        checksum: 0,
+    };
+    let checksum = match to.ip() {
+        IpAddr::V4(ip) => {
+            header.calc_checksum_ipv4_raw(Ipv4Addr::LOCALHOST.octets(), ip.octets(), payload)
+        }
+        IpAddr::V6(ip) => {
+            header.calc_checksum_ipv6_raw(Ipv6Addr::LOCALHOST.octets(), ip.octets(), payload)
+        }
+    };
+    header.checksum = checksum.unwrap();
+    let bytes = [&header.to_bytes()[..], payload].concat();
+    let raw = socket2::Socket::new(
+        socket2::Domain::for_address(to),
+        socket2::Type::RAW,
+        Some(socket2::Protocol::UDP),
+    )
+    .unwrap();
+    raw.send_to(&bytes, &SocketAddr::new(to.ip(), 0).into())
+        .unwrap();
+}
 
 #[test]
 fn two_echoes_pointed_at_each_other_do_not_loop() {
@@ -318,4 +334,71 @@ fn a_source_is_answered_no_more_often_than_its_bound() {
     echo.stop();
     assert_eq!(echo.counters.answered.value(), 10);
     assert_eq!(echo.counters.refused.refused(Refusal::SourceRate), 90);
+}
+
+#[test]
+fn all_sources_together_are_answered_no_more_often_than_their_bound() {
+    let rate = |per_second, burst| Rate { per_second, burst };
+    let mut echo = Echo::start(
+        FAMILIES[0],
+        EchoConfig {
+            limits: RateLimits {
+                per_source: rate(1_000, 1_000),
+                overall: rate(1, 10),
+                bound_loopback: true,
+            },
+            ..EchoConfig::default()
+        },
+    );
+    // One address each: 127.0.0.1, 127.0.0.2, …
+    let clients: Vec<UdpSocket> = (1..=30)
+        .map(|host| UdpSocket::bind((Ipv4Addr::new(127, 0, 0, host), 0)).unwrap())
+        .collect();
+    for client in &clients {
+        client.send_to(b"?", echo.address).unwrap();
+    }
+    let answered = |client: &UdpSocket| {
+        client.set_read_timeout(Some(SILENCE / 10)).unwrap();
+        receive(client).is_some()
+    };
+    std::thread::sleep(SILENCE);
+    let count = clients.iter().filter(|client| answered(client)).count();
+    echo.stop();
+    // A second or so may pass meanwhile, and each brings one more.
+    assert!((10..=14).contains(&count), "{count}");
+    assert_eq!(echo.counters.answered.value(), count as u64);
+    let refused = echo.counters.refused.refused(Refusal::OverallRate);
+    assert_eq!(refused, 30 - count as u64);
+}
+
+#[test]
+fn an_answer_is_as_long_as_the_question_and_metrics_tell_of_both_and_of_drops() {
+    let mut site = Site::start_with(&["--admin", "127.0.0.1:0"]);
+    let echo = site.program.listening("udp").unwrap();
+    let client = UdpSocket::bind(FAMILIES[0]).unwrap();
+    client.connect(echo).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    let sizes = [0, 1, 500, 1472, 65_507];
+    for size in sizes {
+        client.send(&vec![7; size]).unwrap();
+        assert_eq!(receive(&client).unwrap().len(), size);
+    }
+    // One that has crossed all the routers that it may.
+    client.set_ttl(1).unwrap();
+    client.send(b"tired").unwrap();
+    assert_silence(&client);
+    let metrics = site.admin("/metrics");
+    let bytes = sizes.iter().sum::<usize>() + b"tired".len();
+    for line in [
+        "webserverd_echo_received_total 6".to_owned(),
+        "webserverd_echo_answered_total 5".to_owned(),
+        format!("webserverd_echo_received_bytes_total {bytes}"),
+        "webserverd_echo_dropped_total{reason=\"hop_limit_spent\"} 1".to_owned(),
+        "webserverd_echo_dropped_total{reason=\"source_port_zero\"} 0".to_owned(),
+    ] {
+        assert!(
+            metrics.lines().any(|told| told == line),
+            "{line} in {metrics}"
+        );
+    }
 }
