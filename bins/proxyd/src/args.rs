@@ -178,7 +178,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Order, Refusal>
             args.origin
         )));
     }
-    let mut setup = args.daemon.setup(args.port, args.udp_port, args.admin);
+    let mut setup = args.daemon.setup(args.port, args.udp_port, args.admin)?;
     setup.http.limits.body_bytes = args.max_upload.as_u64();
     Ok(Order::Serve(Config {
         origin: args.origin,

@@ -99,7 +99,7 @@ struct Equipment {
 
 async fn work(equipment: Equipment) -> io::Result<()> {
     let Station {
-        listener,
+        listeners,
         udp,
         log,
         http,
@@ -150,7 +150,7 @@ async fn work(equipment: Equipment) -> io::Result<()> {
         live: equipment.live,
     };
     tokio::try_join!(
-        serve(listener, server, stop.clone()),
+        serve(listeners, server, stop.clone()),
         relay(udp, relayed, &counters, stop.clone()),
         close,
         async {
@@ -170,11 +170,14 @@ struct RelayOrder {
 
 /// Relays datagrams once the target's name has an address.
 async fn relay(
-    socket: udp::Socket,
+    socket: Option<udp::Socket>,
     order: RelayOrder,
     counters: &Counters,
     stop: Stop,
 ) -> io::Result<()> {
+    let Some(socket) = socket else {
+        return Ok(());
+    };
     let family = socket.local_addr();
     let resolved = tokio::select! {
         resolved = resolve(&order.target, family) => resolved,

@@ -118,6 +118,6 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Order, Refusal>
         root,
         rules,
         auth,
-        setup: args.daemon.setup(args.port, args.udp_port, args.admin),
+        setup: args.daemon.setup(args.port, args.udp_port, args.admin)?,
     }))
 }

@@ -78,7 +78,7 @@ struct Counters {
 
 async fn work(equipment: Equipment) -> io::Result<()> {
     let Station {
-        listener,
+        listeners,
         udp,
         log,
         http,
@@ -95,19 +95,21 @@ async fn work(equipment: Equipment) -> io::Result<()> {
         counters: Arc::clone(&counters.http),
         log,
     });
-    let own_port = udp.local_addr().port();
-    let echo = EchoConfig {
-        blocked_ports: LAB_PORTS.into_iter().chain([own_port]).collect(),
-        ..EchoConfig::default()
+    let echo = async {
+        let Some(udp) = udp else {
+            return Ok(());
+        };
+        let own_port = udp.local_addr().port();
+        let echo = EchoConfig {
+            blocked_ports: LAB_PORTS.into_iter().chain([own_port]).collect(),
+            ..EchoConfig::default()
+        };
+        udp_echo::run(udp, echo, Arc::clone(&counters.echo), stop.clone()).await
     };
-    tokio::try_join!(
-        serve(listener, server, stop.clone()),
-        udp_echo::run(udp, echo, Arc::clone(&counters.echo), stop.clone()),
-        async {
-            watch.keep(stop.clone()).await;
-            Ok(())
-        },
-    )?;
+    tokio::try_join!(serve(listeners, server, stop.clone()), echo, async {
+        watch.keep(stop.clone()).await;
+        Ok(())
+    },)?;
     Ok(())
 }
 

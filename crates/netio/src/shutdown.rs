@@ -44,14 +44,18 @@ impl Stop {
 pub struct StopSignals {
     terminate: Signal,
     interrupt: Signal,
+    hangup: Option<Signal>,
 }
 
 impl StopSignals {
-    /// Begins to catch SIGTERM and SIGINT; they no longer end the process.
-    pub fn catch() -> io::Result<StopSignals> {
+    /// Begins to catch SIGTERM, SIGINT and, if it `includes_hangup`, SIGHUP; they no longer end the
+    /// process.
+    pub fn catch(includes_hangup: bool) -> io::Result<StopSignals> {
+        let hangup = includes_hangup.then(|| signal(SignalKind::hangup()));
         Ok(StopSignals {
             terminate: signal(SignalKind::terminate())?,
             interrupt: signal(SignalKind::interrupt())?,
+            hangup: hangup.transpose()?,
         })
     }
 
@@ -60,7 +64,18 @@ impl StopSignals {
         tokio::select! {
             _ = self.terminate.recv() => "SIGTERM",
             _ = self.interrupt.recv() => "SIGINT",
+            () = received(self.hangup.as_mut()) => "SIGHUP",
         }
+    }
+}
+
+/// Waits for a signal that may be none to stop at.
+async fn received(signal: Option<&mut Signal>) {
+    match signal {
+        Some(signal) => {
+            signal.recv().await;
+        }
+        None => std::future::pending().await,
     }
 }
 

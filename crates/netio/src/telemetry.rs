@@ -60,6 +60,8 @@ pub struct HttpCounters {
     pub refused: Counter,
     /// Connections ended because a deadline passed.
     pub late: Counter,
+    /// Connections whose TLS handshake failed.
+    pub tls_failed: Counter,
     /// Connections that broke.
     pub broken: Counter,
     /// Bytes rendered as answers, heads included; streamed bodies are not among them.
@@ -96,6 +98,7 @@ pub struct HttpTotals {
     connections_turned_away_fast: u64,
     connections_late: u64,
     connections_broken: u64,
+    tls_handshakes_failed: u64,
     accept_failed: u64,
     requests_refused: u64,
     requests_forbidden: u64,
@@ -119,6 +122,7 @@ impl HttpTotals {
             connections_turned_away_fast: sum(|c| &c.turned_away_fast),
             connections_late: sum(|c| &c.late),
             connections_broken: sum(|c| &c.broken),
+            tls_handshakes_failed: sum(|c| &c.tls_failed),
             accept_failed: sum(|c| &c.accept_failed),
             requests_refused: sum(|c| &c.refused),
             requests_forbidden: sum(|c| &c.forbidden),
@@ -232,6 +236,11 @@ impl Metrics {
         counter("http_connections_broken", "Connections that broke", |c| {
             &c.broken
         });
+        counter(
+            "http_tls_handshakes_failed",
+            "Connections that did not come to speak TLS",
+            |c| &c.tls_failed,
+        );
         counter(
             "http_rendered_bytes",
             "Bytes of answers, but for streamed bodies",

@@ -65,23 +65,32 @@ impl Crew {
         Ok(Crew { threads, ended })
     }
 
-    /// Lets the workers work until a stop signal comes, then asks them to stop and waits until the
-    /// last has ended, at most `drain` (at most [`LONGEST_DRAIN`]); a second signal ends the wait.
+    /// Lets the workers work until a stop signal comes.
     ///
     /// # Errors
-    /// A worker ended unasked, or some had not ended in time: what they were doing ends with the
-    /// process.
-    pub async fn work_until_stopped(
+    /// A worker ended unasked.
+    pub async fn work(&mut self, signals: &mut StopSignals) -> Result<(), WorkError> {
+        tokio::select! {
+            signal = signals.next() => {
+                info!("{signal}: stopping");
+                Ok(())
+            }
+            _ = self.ended.recv() => Err(WorkError::Ended),
+        }
+    }
+
+    /// Asks the workers to stop and waits until the last has ended, at most `drain` (at most
+    /// [`LONGEST_DRAIN`]); a signal ends the wait.
+    ///
+    /// # Errors
+    /// Some had not ended in time: what they were doing ends with the process.
+    pub async fn drain(
         mut self,
         mut signals: StopSignals,
         stopper: Stopper,
         drain: Duration,
     ) -> Result<(), WorkError> {
-        let signal = tokio::select! {
-            signal = signals.next() => signal,
-            _ = self.ended.recv() => return Err(WorkError::Ended),
-        };
-        info!("{signal}: stopping; what is under way may take {drain:?}");
+        info!("what is under way may take {drain:?}");
         stopper.request();
         let deadline = Instant::now() + drain.min(LONGEST_DRAIN);
         let mut workers = self.threads.len();

@@ -166,8 +166,10 @@ impl Running {
                     counters: of_thread,
                     log: None,
                 });
-                let (served, ()) =
-                    tokio::join!(serve(listener, server, stop.clone()), watch.keep(stop));
+                let (served, ()) = tokio::join!(
+                    serve(vec![listener], server, stop.clone()),
+                    watch.keep(stop)
+                );
                 served.unwrap();
             });
         });

@@ -11,4 +11,5 @@ pub mod origin;
 pub mod peer;
 pub mod program;
 pub mod responder;
+pub mod tls;
 pub mod vectors;

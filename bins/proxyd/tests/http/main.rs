@@ -14,4 +14,5 @@ mod lab;
 mod lifecycle;
 mod pressure;
 mod revalidation;
+mod tls;
 mod tunnel;

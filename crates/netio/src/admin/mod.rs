@@ -59,7 +59,10 @@ pub async fn run(listener: TcpListener, panel: Panel, stop: Stop) -> io::Result<
         counters: Arc::new(HttpCounters::default()),
         log: None,
     });
-    let (served, ()) = tokio::join!(serve(listener, server, stop.clone()), watch.keep(stop));
+    let (served, ()) = tokio::join!(
+        serve(vec![listener], server, stop.clone()),
+        watch.keep(stop)
+    );
     served
 }
 

@@ -2,6 +2,7 @@
 //! command line; what differs between them (ports, the admin address) stands there.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::PathBuf;
 use std::str::FromStr;
 use std::sync::Arc;
 use std::time::Duration;
@@ -13,8 +14,10 @@ use super::Setup;
 use crate::access_log::Format;
 use crate::http::door::{Door, DoorRules};
 use crate::http::server::Settings;
+use crate::log_file::LogFile;
 use crate::rate::Rate;
-use crate::usage::AdminAddress;
+use crate::tls::{Tls, TlsFiles};
+use crate::usage::{AdminAddress, Refusal};
 use crate::worker;
 
 /// The flags that every daemon has.
@@ -32,6 +35,10 @@ pub struct DaemonArgs {
     #[arg(long, value_name = "FORMAT", default_value = "human", value_parser = str::parse::<Format>)]
     log_format: Format,
 
+    /// Append the access log to this file, which SIGHUP opens again [default: stdout]
+    #[arg(long, value_name = "FILE")]
+    access_log: Option<PathBuf>,
+
     /// How long requests under way may take after a stop signal
     #[arg(long, value_name = "TIME", default_value = "10s", value_parser = humantime::parse_duration)]
     drain_timeout: Duration,
@@ -42,6 +49,9 @@ pub struct DaemonArgs {
 
     #[command(flatten, next_help_heading = "Limits on HTTP clients")]
     limits: LimitArgs,
+
+    #[command(flatten, next_help_heading = "TLS")]
+    tls: TlsArgs,
 
     /// Who may ask over HTTP, everybody if empty; for a program that has a flag for it.
     #[arg(skip)]
@@ -91,24 +101,64 @@ struct LimitArgs {
     idle_timeout: Duration,
 }
 
+/// Both or none.
+#[derive(Debug, Args)]
+struct TlsArgs {
+    /// Speak TLS, with this certificate and those that lead to a known one (PEM); read again on
+    /// SIGHUP
+    #[arg(long, value_name = "FILE", requires = "tls_key")]
+    tls_cert: Option<PathBuf>,
+
+    /// The private key of --tls-cert (PEM)
+    #[arg(long, value_name = "FILE", requires = "tls_cert")]
+    tls_key: Option<PathBuf>,
+}
+
 impl DaemonArgs {
     /// The setup that they ask for, with what each program has flags of its own for.
-    pub fn setup(self, port: u16, udp_port: u16, admin: AdminAddress) -> Setup {
-        Setup {
+    ///
+    /// # Errors
+    /// The files of the access log, the certificate or its key are not good.
+    pub fn setup(self, port: u16, udp_port: u16, admin: AdminAddress) -> Result<Setup, Refusal> {
+        let mut http = self.limits.settings(self.allow);
+        http.tls = self.tls.load()?;
+        let log_file = self.access_log.map(open_log).transpose()?;
+        Ok(Setup {
             bind: self.bind,
             port,
             udp_port,
             admin: admin.0,
             workers: self.workers.map_or_else(worker::default_count, usize::from),
             log_format: self.log_format,
+            log_file,
             drain: self.drain_timeout,
-            http: self.limits.settings(self.allow),
-        }
+            http,
+        })
     }
 
     /// Where it would listen for HTTP on `port`.
     pub fn http_address(&self, port: u16) -> SocketAddr {
         SocketAddr::new(self.bind, port)
+    }
+}
+
+fn open_log(path: PathBuf) -> Result<LogFile, Refusal> {
+    let name = path.display().to_string();
+    LogFile::open(path).map_err(|error| {
+        Refusal::Mistake(format!(
+            "cannot append to {name}: {error}; see --access-log"
+        ))
+    })
+}
+
+impl TlsArgs {
+    fn load(self) -> Result<Option<Tls>, Refusal> {
+        let (Some(certificates), Some(key)) = (self.tls_cert, self.tls_key) else {
+            return Ok(None);
+        };
+        let loaded = Tls::load(TlsFiles { certificates, key });
+        let mistake = |error| Refusal::Mistake(format!("{error}; see --tls-cert and --tls-key"));
+        loaded.map(Some).map_err(mistake)
     }
 }
 

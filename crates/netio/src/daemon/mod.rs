@@ -1,7 +1,10 @@
 //! How a daemon of the lab starts, tells where it listens, works and ends.
 
+mod activation;
 pub mod args;
+mod manager;
 
+use std::fmt::Write as _;
 use std::io;
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
@@ -9,12 +12,19 @@ use std::time::Duration;
 
 use thiserror::Error;
 use tokio::runtime::{Builder, LocalOptions};
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing::{error, info};
+
+pub use activation::ActivationError;
+use activation::Handed;
 
 use crate::access_log::{self, AccessLog, Format};
 use crate::admin::{self, Panel};
 use crate::http::server::Settings;
 use crate::listen::{self, ListenError};
+use crate::log_file::LogFile;
 use crate::shutdown::{self, Stop, StopSignals};
+use crate::tls::Tls;
 use crate::udp;
 use crate::worker::{Crew, WorkError};
 
@@ -31,8 +41,10 @@ pub struct Setup {
     pub admin: Option<SocketAddr>,
     /// How many threads serve.
     pub workers: usize,
-    /// How the access log on stdout looks.
+    /// How the access log looks.
     pub log_format: Format,
+    /// Where it goes; to stdout if nowhere else.
+    pub log_file: Option<LogFile>,
     /// How long what is under way may take once the stop signal has come.
     pub drain: Duration,
     /// The bounds of its HTTP connections.
@@ -43,9 +55,10 @@ pub struct Setup {
 #[derive(Debug)]
 pub struct Station {
     /// Where its HTTP clients come from.
-    pub listener: TcpListener,
-    /// Where its datagrams come from.
-    pub udp: udp::Socket,
+    pub listeners: Vec<TcpListener>,
+    /// Where its datagrams come from. None if a service manager has handed over fewer UDP sockets
+    /// than there are workers: who has sessions must get all datagrams of a source.
+    pub udp: Option<udp::Socket>,
     /// Where it logs its requests, if they are logged.
     pub log: Option<AccessLog>,
     /// The bounds of its HTTP connections, some of which all workers share.
@@ -62,6 +75,9 @@ pub enum DaemonError {
     /// An address is taken, or none of this machine's.
     #[error(transparent)]
     Listen(#[from] ListenError),
+    /// What a service manager has handed over is of no use.
+    #[error(transparent)]
+    Activation(#[from] ActivationError),
     /// The system refused something else.
     #[error("cannot start: {0}")]
     Start(#[from] io::Error),
@@ -101,22 +117,20 @@ where
     W: Fn(E) -> F + Clone + Send + 'static,
     F: Future<Output = io::Result<()>>,
 {
-    let signals = StopSignals::catch()?;
+    let reload = Reload::of(setup)?;
+    let mut signals = StopSignals::catch(reload.is_none())?;
     let (stopper, stop) = shutdown::channel();
-    let http = listen::tcp(SocketAddr::new(setup.bind, setup.port), setup.workers)?;
-    let udp = udp::bind_group(SocketAddr::new(setup.bind, setup.udp_port), setup.workers)?;
-    let admin = match setup.admin {
-        Some(address) => listen::tcp(address, 1)?.pop(),
-        None => None,
-    };
-    let tcp_address = http.first().map(TcpListener::local_addr).transpose()?;
-    let udp_address = udp.first().map(udp::Socket::local_addr);
-    let admin_address = admin.as_ref().map(TcpListener::local_addr).transpose()?;
+    let Sockets { http, udp, admin } = bind(setup)?;
+    let addresses = addresses(&http, &udp, admin.as_ref())?;
 
-    let listens: Arc<[SocketAddr]> = tcp_address.into_iter().chain(admin_address).collect();
-    let (log, log_writer) = access_log::open(setup.log_format, io::stdout());
-    let stations = http.into_iter().zip(udp).map(|(listener, udp)| Station {
-        listener,
+    let listens = addresses.iter().filter(|(what, _)| *what != "udp");
+    let listens: Arc<[SocketAddr]> = listens.map(|(_, address)| *address).collect();
+    let (log, log_writer) = match &setup.log_file {
+        Some(file) => access_log::open(setup.log_format, file.clone()),
+        None => access_log::open(setup.log_format, io::stdout()),
+    };
+    let stations = http.into_iter().zip(udp).map(|(listeners, udp)| Station {
+        listeners,
         udp,
         log: log.clone(),
         http: setup.http.clone(),
@@ -124,27 +138,142 @@ where
         stop: stop.clone(),
     });
     let (equipment, mut panel) = equip(stations.collect());
+    let metrics = &mut panel.metrics;
     if let Some(writer) = &log_writer {
         let help = "Lines of the access log dropped as the reader was too slow";
-        let metrics = &mut panel.metrics;
         metrics.counter("access_log_dropped", help, writer.dropped_counter());
     }
+    if let Some(file) = &setup.log_file {
+        let help = "Writes to the file of the access log that failed";
+        metrics.counter("access_log_write_failed", help, file.failure_counter());
+    }
 
-    let crew = Crew::start(equipment, work)?;
+    let mut crew = Crew::start(equipment, work)?;
     if let Some(listener) = admin {
         tokio::task::spawn_local(admin::run(listener, panel, stop));
     }
-    for (what, address) in [
-        ("tcp", tcp_address),
-        ("udp", udp_address),
-        ("admin", admin_address),
-    ] {
-        if let Some(address) = address {
-            // The stable line by which scripts learn that it listens, and where.
-            eprintln!("listening {what} {address}");
+    let mut status = String::from("serving");
+    for (what, address) in addresses {
+        // The stable line by which scripts learn that it listens, and where.
+        eprintln!("listening {what} {address}");
+        // Writing to a String cannot fail.
+        let _ = write!(status, " {what} {address}");
+    }
+    manager::ready(&status);
+    if let Some(reload) = reload {
+        tokio::task::spawn_local(reload.on_hangup(status));
+    }
+    crew.work(&mut signals).await?;
+    manager::stopping();
+    crew.drain(signals, stopper, setup.drain).await?;
+    Ok(())
+}
+
+/// The sockets of a daemon: for each worker its TCP listeners, for each its UDP socket.
+struct Sockets {
+    http: Vec<Vec<TcpListener>>,
+    udp: Vec<Option<udp::Socket>>,
+    admin: Option<TcpListener>,
+}
+
+/// What a service manager has handed over is used; the rest is bound.
+fn bind(setup: &Setup) -> Result<Sockets, DaemonError> {
+    let handed = Handed::take()?;
+    let workers = setup.workers;
+    let http = if handed.http.is_empty() {
+        let group = listen::tcp(SocketAddr::new(setup.bind, setup.port), workers)?;
+        group.into_iter().map(|listener| vec![listener]).collect()
+    } else {
+        // All workers accept from the same queue: only who has bound a socket may bind another
+        // beside it (SO_REUSEPORT), and that was the service manager.
+        (0..workers)
+            .map(|_| handed.http.iter().map(TcpListener::try_clone).collect())
+            .collect::<io::Result<_>>()?
+    };
+    let mut udp: Vec<_> = handed.udp.into_iter().map(Some).collect();
+    if udp.is_empty() {
+        let group = udp::bind_group(SocketAddr::new(setup.bind, setup.udp_port), workers)?;
+        udp = group.into_iter().map(Some).collect();
+    } else if udp.len() > workers {
+        let error = format!(
+            "{} UDP sockets were handed over to {workers} workers; see --workers",
+            udp.len()
+        );
+        return Err(io::Error::other(error).into());
+    }
+    udp.resize_with(workers, || None);
+    let admin = match (handed.admin, setup.admin) {
+        (Some(listener), _) => Some(listener),
+        (None, Some(address)) => listen::tcp(address, 1)?.pop(),
+        (None, None) => None,
+    };
+    Ok(Sockets { http, udp, admin })
+}
+
+/// Each address that is listened on, once, with what listens there.
+fn addresses(
+    http: &[Vec<TcpListener>],
+    udp: &[Option<udp::Socket>],
+    admin: Option<&TcpListener>,
+) -> io::Result<Vec<(&'static str, SocketAddr)>> {
+    let mut addresses = Vec::new();
+    for listener in http.first().into_iter().flatten() {
+        addresses.push(("tcp", listener.local_addr()?));
+    }
+    for socket in udp.iter().flatten() {
+        addresses.push(("udp", socket.local_addr()));
+    }
+    if let Some(listener) = admin {
+        addresses.push(("admin", listener.local_addr()?));
+    }
+    addresses.dedup();
+    Ok(addresses)
+}
+
+/// What SIGHUP has a daemon read or open again.
+struct Reload {
+    hangup: Signal,
+    log_file: Option<LogFile>,
+    tls: Option<Tls>,
+}
+
+impl Reload {
+    /// None if there is nothing to read again: then SIGHUP is what it is to every program, the end
+    /// of the terminal that it was started from.
+    fn of(setup: &Setup) -> io::Result<Option<Reload>> {
+        let (log_file, tls) = (setup.log_file.clone(), setup.http.tls.clone());
+        if log_file.is_none() && tls.is_none() && !manager::is_there() {
+            return Ok(None);
+        }
+        let hangup = signal(SignalKind::hangup())?;
+        Ok(Some(Reload {
+            hangup,
+            log_file,
+            tls,
+        }))
+    }
+
+    async fn on_hangup(mut self, status: String) {
+        while self.hangup.recv().await.is_some() {
+            manager::reloading();
+            if let Some(file) = &self.log_file {
+                let path = file.path().display();
+                match file.reopen() {
+                    Ok(()) => info!("SIGHUP: the access log {path} is open again"),
+                    Err(error) => {
+                        error!("SIGHUP: the access log stays in its old file: {path}: {error}");
+                    }
+                }
+            }
+            if let Some(tls) = &self.tls {
+                match tls.reload() {
+                    Ok(()) => {
+                        info!("SIGHUP: new connections get the certificate that is there now");
+                    }
+                    Err(error) => error!("SIGHUP: the old certificate stays in use: {error}"),
+                }
+            }
+            manager::ready(&status);
         }
     }
-    crew.work_until_stopped(signals, stopper, setup.drain)
-        .await?;
-    Ok(())
 }

@@ -22,48 +22,41 @@ use tokio::net::TcpStream;
 use super::door;
 use super::response::{Body, BodyStream, Framing, Piece, Response, Wire};
 use super::server::{Request, Server, Service};
+use super::stream::Stream;
 use super::transport::Transport;
 use super::tunnel::Tunnel;
 use crate::access_log::Entry;
+use crate::tls::HandshakeError;
 use crate::watch::Sentry;
 
 /// Answers that wait to be written before more requests of the same buffer are answered.
 const OUTPUT_HIGH: u64 = 256 * 1024;
 
-/// Serves `stream` to its end.
+/// Serves a client to its end, over TLS if the server speaks that.
 pub(super) async fn run<S: Service>(
     server: &Server<S>,
-    stream: TcpStream,
+    tcp: TcpStream,
     client: SocketAddr,
     sentry: Sentry,
 ) {
-    let transport = Transport::new(stream, &server.buffers, sentry);
-    let mut connection = Connection {
-        server,
-        transport,
-        client,
-        scan: HeadScan::new(),
-        served: 0,
-        is_admitted: server.settings.door.admits(client.ip()),
-        head_began: None,
-        stop_runs: false,
-        entries: Vec::new(),
+    let Some(tls) = &server.settings.tls else {
+        return Connection::new(server, tcp, client, sentry).run().await;
     };
-    let end = connection.serve().await;
-    connection.log();
-    match end {
-        Ok(End::Gone) => {}
-        Ok(End::Linger) => {
-            let settings = &server.settings;
-            Box::pin(
-                connection
-                    .transport
-                    .linger(settings.drained_bytes, settings.linger),
-            )
-            .await;
+    sentry.allow(server.settings.head);
+    // Boxed: a connection that is open need not be as large as one that is being opened.
+    let accepted = Box::pin(sentry.wait_for(async { Ok(tls.accept(tcp).await) })).await;
+    match accepted {
+        Ok(Ok(stream)) => Connection::new(server, stream, client, sentry).run().await,
+        Ok(Err(HandshakeError::NotTls(tcp))) => {
+            server.counters.tls_failed.add(1);
+            let mut connection = Connection::new(server, tcp, client, sentry);
+            let why = "only https is spoken at this port";
+            connection.refuse(StatusCode::BAD_REQUEST, why);
+            let end = connection.flush().await.map(|()| End::Linger);
+            connection.end(end).await;
         }
-        Err(error) if error.kind() == io::ErrorKind::TimedOut => server.counters.late.add(1),
-        Err(_) => server.counters.broken.add(1),
+        Ok(Err(HandshakeError::Broken)) => server.counters.tls_failed.add(1),
+        Err(_) => server.counters.late.add(1),
     }
 }
 
@@ -124,7 +117,48 @@ enum Next {
     Close,
 }
 
-impl<S: Service> Connection<'_, S> {
+impl<'s, S: Service> Connection<'s, S> {
+    fn new(
+        server: &'s Server<S>,
+        stream: impl Into<Stream>,
+        client: SocketAddr,
+        sentry: Sentry,
+    ) -> Self {
+        Connection {
+            server,
+            transport: Transport::new(stream, &server.buffers, sentry),
+            client,
+            scan: HeadScan::new(),
+            served: 0,
+            is_admitted: server.settings.door.admits(client.ip()),
+            head_began: None,
+            stop_runs: false,
+            entries: Vec::new(),
+        }
+    }
+
+    async fn run(mut self) {
+        let end = self.serve().await;
+        self.end(end).await;
+    }
+
+    async fn end(mut self, end: io::Result<End>) {
+        self.log();
+        let Server {
+            settings, counters, ..
+        } = self.server;
+        match end {
+            // Who has left TCP has left; TLS wants an answer to its farewell (RFC 8446 §6.1).
+            Ok(End::Gone) if settings.tls.is_none() => {}
+            Ok(End::Gone | End::Linger) => {
+                let (bytes, patience) = (settings.drained_bytes, settings.linger);
+                Box::pin(self.transport.linger(bytes, patience)).await;
+            }
+            Err(error) if error.kind() == io::ErrorKind::TimedOut => counters.late.add(1),
+            Err(_) => counters.broken.add(1),
+        }
+    }
+
     async fn serve(&mut self) -> io::Result<End> {
         loop {
             match self.answer_at_once() {
@@ -361,6 +395,7 @@ impl<S: Service> Connection<'_, S> {
         Request {
             head,
             client: self.client,
+            is_tls: self.server.settings.tls.is_some(),
             now: self.server.watch.now(),
             unix_seconds: self.server.watch.unix_seconds(),
         }

@@ -1,7 +1,8 @@
 //! HTTP/1.1 connections, as server and as client: what moves the messages of `netproto::http` over
 //! TCP.
 //!
-//! [`transport`] is the ground of both sides: a stream with its buffers and its deadline.
+//! [`transport`] is the ground of both sides: a stream with its buffers and its deadline; [`stream`]
+//! is plain TCP or TLS.
 //! [`server`] accepts and holds the bounds, [`door`] says who may connect and ask how often, [`connection`] runs one connection, and a program
 //! answers through [`server::Service`] with a [`response::Response`]. [`client`] is the other side,
 //! and [`pool`] keeps its idle connections.
@@ -15,5 +16,6 @@ pub mod outbox;
 pub mod pool;
 pub mod response;
 pub mod server;
+mod stream;
 pub mod transport;
 pub mod tunnel;

@@ -7,20 +7,16 @@ use std::ops::Range;
 use std::task::{Context, Poll, ready};
 
 use bytes::Bytes;
-use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
 use smallvec::SmallVec;
-use tokio::io::Interest;
-use tokio::net::TcpStream;
 
 use super::buffer::Buffers;
 use super::response::FilePart;
+use super::stream::Stream;
 
 /// A body up to this size is copied behind its head: cheaper than one more piece to gather.
 const COPIED_BYTES: usize = 8 * 1024;
 /// How many pieces one write gathers.
 const GATHERED: usize = 16;
-/// How much of a file one call sends: after it, other connections have their turn.
-const FILE_STEP: u64 = 512 * 1024;
 
 /// Bytes and files, in order, on their way out.
 #[derive(Debug)]
@@ -105,56 +101,32 @@ impl Outbox {
         }
     }
 
-    /// Hands as much as possible to the kernel in one call, and returns how many bytes that were.
+    /// Hands as much as possible to the stream in one call, and returns how many bytes that were.
     ///
     /// # Errors
     /// The stream's; and `UnexpectedEof` or `InvalidData` if a file is no longer what was promised.
-    pub fn poll_write(
+    pub(super) fn poll_write(
         &mut self,
         context: &mut Context<'_>,
-        stream: &TcpStream,
+        stream: &mut Stream,
     ) -> Poll<io::Result<u64>> {
-        loop {
-            ready!(stream.poll_write_ready(context))?;
-            match self.try_write(stream) {
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-                Ok(count) => {
-                    self.done(count);
-                    return Poll::Ready(Ok(count));
-                }
-                Err(error) => return Poll::Ready(Err(error)),
-            }
-        }
+        let count = ready!(self.poll_send(context, stream))?;
+        self.done(count);
+        Poll::Ready(Ok(count))
     }
 
-    fn try_write(&mut self, stream: &TcpStream) -> io::Result<u64> {
+    fn poll_send(
+        &mut self,
+        context: &mut Context<'_>,
+        stream: &mut Stream,
+    ) -> Poll<io::Result<u64>> {
         if self.pieces.is_empty() && self.assigned == 0 {
             // The common case: one run of rendered bytes.
-            return stream
-                .try_write(&self.rendered[self.written..])
-                .map(|count| count as u64);
+            return stream.poll_send(&self.rendered[self.written..], context);
         }
         self.assign_rendered();
         if let Some(Piece::File(part)) = self.pieces.front() {
-            if !part.file.stands()? {
-                return Err(io::Error::new(
-                    io::ErrorKind::InvalidData,
-                    "the file was written to while it was sent",
-                ));
-            }
-            let mut offset = part.range.start;
-            let step = part.length().min(FILE_STEP) as usize;
-            let sent = stream.try_io(Interest::WRITABLE, || {
-                let file = &*part.file;
-                Ok(rustix::fs::sendfile(stream, file, Some(&mut offset), step)?)
-            })?;
-            if sent == 0 {
-                return Err(io::Error::new(
-                    io::ErrorKind::UnexpectedEof,
-                    "the file became shorter while it was sent",
-                ));
-            }
-            return Ok(sent as u64);
+            return self.poll_send_file(part, context, stream);
         }
         let mut slices = SmallVec::<[IoSlice<'_>; GATHERED]>::new();
         let mut skip = self.written;
@@ -174,16 +146,31 @@ impl Outbox {
             slices.push(IoSlice::new(&bytes[skip..]));
             skip = 0;
         }
-        if before_file {
-            // The head waits in the kernel for the first bytes of the file, to share a segment.
-            stream.try_io(Interest::WRITABLE, || {
-                let mut control = SendAncillaryBuffer::default();
-                let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
-                Ok(sendmsg(stream, &slices, &mut control, flags)? as u64)
-            })
-        } else {
-            stream.try_write_vectored(&slices).map(|count| count as u64)
+        stream.poll_send_vectored(&slices, before_file, context)
+    }
+
+    fn poll_send_file(
+        &self,
+        part: &FilePart,
+        context: &mut Context<'_>,
+        stream: &mut Stream,
+    ) -> Poll<io::Result<u64>> {
+        if !part.file.stands()? {
+            return Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::InvalidData,
+                "the file was written to while it was sent",
+            )));
         }
+        let (offset, length) = (part.range.start, part.length());
+        let sent =
+            ready!(stream.poll_send_file(&*part.file, offset, length, &self.buffers, context))?;
+        if sent == 0 {
+            return Poll::Ready(Err(io::Error::new(
+                io::ErrorKind::UnexpectedEof,
+                "the file became shorter while it was sent",
+            )));
+        }
+        Poll::Ready(Ok(sent))
     }
 
     fn done(&mut self, count: u64) {

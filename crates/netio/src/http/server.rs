@@ -19,6 +19,7 @@ use super::response::Response;
 use crate::access_log::AccessLog;
 use crate::shutdown::Stop;
 use crate::telemetry::HttpCounters;
+use crate::tls::Tls;
 use crate::watch::Watch;
 
 /// How long accepting pauses when the process or the system has no descriptor left.
@@ -45,6 +46,8 @@ pub struct Request<'r> {
     pub head: &'r RequestHead<'r, 'r>,
     /// Who sent it.
     pub client: SocketAddr,
+    /// Whether it came encrypted.
+    pub is_tls: bool,
     /// The worker's clock.
     pub now: Instant,
     /// The worker's wall clock, in seconds since 1970.
@@ -58,9 +61,12 @@ pub struct Settings {
     pub limits: Limits,
     /// Who may connect and how often they may ask; all workers share it.
     pub door: Arc<Door>,
+    /// What connections are encrypted with, if they are.
+    pub tls: Option<Tls>,
     /// How many requests a connection may carry.
     pub requests: u64,
-    /// How long a head may take from its first byte to its last (408 after that).
+    /// How long a head may take from its first byte to its last (408 after that), and a TLS
+    /// handshake.
     pub head: Duration,
     /// How long a connection may stay idle between requests.
     pub idle: Duration,
@@ -81,6 +87,7 @@ impl Default for Settings {
         Settings {
             limits: Limits::default(),
             door: Arc::default(),
+            tls: None,
             requests: u64::MAX,
             head: Duration::from_secs(10),
             idle: Duration::from_mins(1),
@@ -111,12 +118,28 @@ pub struct Server<S> {
 }
 
 /// Accepts connections and serves each on a task of its own until `stop`; then takes what the
-/// kernel had already accepted, over the bound too, and returns when the listener is closed. The
+/// kernel had already accepted, over the bound too, and returns when the listeners are closed. The
 /// connections go on until they are done; [`Watch::keep`] ends with the last.
 ///
 /// # Errors
-/// The listener cannot be registered with the runtime.
+/// A listener cannot be registered with the runtime.
 pub async fn serve<S: Service>(
+    listeners: Vec<std::net::TcpListener>,
+    server: Rc<Server<S>>,
+    stop: Stop,
+) -> io::Result<()> {
+    let accept = |listener| accept_at(listener, Rc::clone(&server), stop.clone());
+    let tasks: Vec<_> = listeners
+        .into_iter()
+        .map(|listener| tokio::task::spawn_local(accept(listener)))
+        .collect();
+    for task in tasks {
+        task.await.map_err(io::Error::other)??;
+    }
+    Ok(())
+}
+
+async fn accept_at<S: Service>(
     listener: std::net::TcpListener,
     server: Rc<Server<S>>,
     stop: Stop,

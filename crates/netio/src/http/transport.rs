@@ -1,4 +1,4 @@
-//! A TCP stream with its buffers and its deadline: the ground of both sides of HTTP.
+//! A stream with its buffers and its deadline: the ground of both sides of HTTP.
 
 use std::io;
 use std::pin::{Pin, pin};
@@ -6,17 +6,17 @@ use std::task::{Context, Poll};
 use std::time::Duration;
 
 use socket2::SockRef;
-use tokio::io::{AsyncRead, AsyncWrite, AsyncWriteExt, ReadBuf};
-use tokio::net::TcpStream;
+use tokio::io::AsyncWrite;
 
 use super::buffer::{BUFFER_BYTES, Buffers, ReadBuffer};
 use super::outbox::Outbox;
+use super::stream::Stream;
 use crate::watch::Sentry;
 
 /// The stream, what came and what is to go.
 #[derive(Debug)]
 pub struct Transport {
-    stream: TcpStream,
+    stream: Stream,
     /// What came and is not yet used.
     pub input: ReadBuffer,
     /// What is to be written.
@@ -27,9 +27,9 @@ pub struct Transport {
 
 impl Transport {
     /// Takes over a connected stream.
-    pub fn new(stream: TcpStream, buffers: &Buffers, sentry: Sentry) -> Transport {
+    pub(super) fn new(stream: impl Into<Stream>, buffers: &Buffers, sentry: Sentry) -> Transport {
         Transport {
-            stream,
+            stream: stream.into(),
             input: ReadBuffer::new(buffers),
             output: Outbox::new(buffers),
             sentry,
@@ -49,7 +49,7 @@ impl Transport {
             ..
         } = self;
         sentry
-            .wait(|context| poll_fill(stream, input, limit, context))
+            .wait(|context| stream.poll_fill(input, limit, context))
             .await
     }
 
@@ -65,7 +65,7 @@ impl Transport {
             sentry,
             ..
         } = self;
-        sentry.poll_wait(context, |context| poll_fill(stream, input, limit, context))
+        sentry.poll_wait(context, |context| stream.poll_fill(input, limit, context))
     }
 
     /// As [`Transport::poll_fill`], without a deadline of its own.
@@ -74,7 +74,7 @@ impl Transport {
         limit: usize,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
-        poll_fill(&mut self.stream, &mut self.input, limit, context)
+        self.stream.poll_fill(&mut self.input, limit, context)
     }
 
     /// Writes some of `bytes`, past the outbox, which must be empty; without a deadline.
@@ -85,6 +85,11 @@ impl Transport {
     ) -> Poll<io::Result<usize>> {
         debug_assert!(self.output.is_empty());
         Pin::new(&mut self.stream).poll_write(context, bytes)
+    }
+
+    /// Has what was sent go to the kernel: over TLS some of it may still wait.
+    pub(super) fn poll_flush(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        Pin::new(&mut self.stream).poll_flush(context)
     }
 
     /// Ends the sending side.
@@ -101,7 +106,7 @@ impl Transport {
             ..
         } = self;
         sentry
-            .wait(|context| match poll_fill(stream, input, limit, context) {
+            .wait(|context| match stream.poll_fill(input, limit, context) {
                 Poll::Ready(result) => Poll::Ready(result.map(Some)),
                 Poll::Pending if sentry.watch().is_stopping() => Poll::Ready(Ok(None)),
                 Poll::Pending => Poll::Pending,
@@ -130,7 +135,10 @@ impl Transport {
                 tokio::task::yield_now().await;
             }
         }
-        Ok(())
+        // What is encrypted may still wait for the kernel; of what is not, nothing does.
+        sentry
+            .wait(|context| Pin::new(&mut *stream).poll_flush(context))
+            .await
     }
 
     /// As [`Transport::flush`], but stops when the other side sends something, or ends, before
@@ -149,7 +157,7 @@ impl Transport {
                     if let Poll::Ready(result) = output.poll_write(context, stream) {
                         return Poll::Ready(result.map(|_| false));
                     }
-                    poll_input(stream, input, context).map_ok(|()| true)
+                    stream.poll_input(input, context).map_ok(|()| true)
                 })
                 .await?;
             if came {
@@ -161,7 +169,8 @@ impl Transport {
 
     /// Waits, without a deadline of its own, until the other side sends something, or ends.
     pub(super) async fn input_begins(&mut self) -> io::Result<()> {
-        std::future::poll_fn(|context| poll_input(&self.stream, &self.input, context)).await
+        let Transport { stream, input, .. } = self;
+        std::future::poll_fn(|context| stream.poll_input(input, context)).await
     }
 
     /// Gives back the memory that an idle connection does not need.
@@ -173,19 +182,14 @@ impl Transport {
     /// Whether an idle connection is still good for a request: open, and nothing has come that
     /// nobody asked for.
     pub fn is_quiet(&mut self) -> bool {
-        let mut byte = [0];
-        self.input.is_empty()
-            && matches!(
-                self.stream.try_read(&mut byte),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock
-            )
+        self.input.is_empty() && self.stream.is_quiet()
     }
 
     /// Makes the end of this connection a reset: for an answer whose end only the connection's end
     /// would tell, and which is not whole.
     pub(super) fn reset_at_end(&self) {
         // It fails only for a connection that is broken already.
-        let _ = SockRef::from(&self.stream).set_linger(Some(Duration::ZERO));
+        let _ = SockRef::from(self.stream.tcp()).set_linger(Some(Duration::ZERO));
     }
 
     /// Ends the sending side, then reads and drops what still comes, at most `bytes` and for
@@ -193,7 +197,9 @@ impl Transport {
     /// with it (RFC 9112 §9.6).
     pub async fn linger(&mut self, bytes: usize, patience: Duration) {
         self.sentry.allow(patience);
-        if self.stream.shutdown().await.is_err() {
+        let Transport { stream, sentry, .. } = self;
+        let end = |context: &mut Context<'_>| Pin::new(&mut *stream).poll_shutdown(context);
+        if sentry.wait(end).await.is_err() {
             return;
         }
         let mut left = bytes;
@@ -204,48 +210,6 @@ impl Transport {
                 Ok(count) if count > 0 && count <= left => left -= count,
                 _ => return,
             }
-        }
-    }
-}
-
-/// Ready when bytes wait to be used or to be read, or the other side has ended.
-fn poll_input(
-    stream: &TcpStream,
-    input: &ReadBuffer,
-    context: &mut Context<'_>,
-) -> Poll<io::Result<()>> {
-    if !input.is_empty() {
-        return Poll::Ready(Ok(()));
-    }
-    // Peeked, because readiness alone may be left over from an earlier read.
-    let mut byte = [0];
-    stream
-        .poll_peek(context, &mut ReadBuf::new(&mut byte))
-        .map_ok(drop)
-}
-
-fn poll_fill(
-    stream: &mut TcpStream,
-    input: &mut ReadBuffer,
-    limit: usize,
-    context: &mut Context<'_>,
-) -> Poll<io::Result<usize>> {
-    // No buffer is taken before there is something to put into it.
-    std::task::ready!(stream.poll_read_ready(context))?;
-    let room = input.room(limit);
-    if room.is_empty() {
-        return Poll::Ready(Err(io::Error::other("more came than there is room for")));
-    }
-    let mut room = ReadBuf::new(room);
-    match Pin::new(stream).poll_read(context, &mut room) {
-        Poll::Ready(result) => {
-            let count = room.filled().len();
-            input.came(count);
-            Poll::Ready(result.map(|()| count))
-        }
-        Poll::Pending => {
-            input.rest();
-            Poll::Pending
         }
     }
 }

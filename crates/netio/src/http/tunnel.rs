@@ -140,6 +140,9 @@ impl Flow {
                 ready!(to.poll_end(context))?;
                 self.is_over = true;
             } else {
+                if let Poll::Ready(flushed) = to.poll_flush(context) {
+                    flushed?;
+                }
                 self.has_ended = ready!(from.poll_more(BUFFER_BYTES, context))? == 0;
             }
         }

@@ -3,7 +3,7 @@
 use std::cell::Cell;
 use std::io;
 use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, OwnedFd, RawFd};
 
 use socket2::{Domain, Protocol, Type};
 use tokio::io::unix::AsyncFd;
@@ -79,7 +79,24 @@ impl Socket {
         inner.set_recv_buffer_size(RECEIVE_BUFFER)?;
         inner.set_reuse_port(shared)?;
         inner.bind(&address.into())?;
+        Socket::listening(inner)
+    }
+
+    /// One that somebody else has bound, made ready for use as if by [`bind`].
+    ///
+    /// # Errors
+    /// It is not bound to an IP address, or the system refuses what its use takes.
+    pub fn adopt(descriptor: OwnedFd) -> io::Result<Socket> {
+        let inner = socket2::Socket::from(descriptor);
+        inner.set_nonblocking(true)?;
+        inner.set_recv_buffer_size(RECEIVE_BUFFER)?;
+        Socket::listening(inner)
+    }
+
+    /// Takes over a bound socket.
+    fn listening(inner: socket2::Socket) -> io::Result<Socket> {
         let socket = Socket::ready(inner)?;
+        let address = socket.local;
         // An answer must leave from the address that was asked. Only a socket bound to all of them
         // has to be told which one that was.
         if address.ip() == Ipv4Addr::UNSPECIFIED {

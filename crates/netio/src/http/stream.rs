@@ -1,0 +1,239 @@
+//! The two kinds of stream that a connection runs over, and what each does in its own way. Above
+//! this nobody knows which it is.
+
+use std::io::{self, IoSlice};
+use std::os::fd::AsFd;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use rustix::buffer::spare_capacity;
+use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
+use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use tokio::net::TcpStream;
+use tokio_rustls::server::TlsStream;
+
+use super::buffer::{BUFFER_BYTES, Buffers, ReadBuffer};
+
+/// How much of a file one call hands to the kernel: after it, other connections have their turn.
+const FILE_STEP: u64 = 512 * 1024;
+
+/// A connected stream.
+#[derive(Debug)]
+pub(super) enum Stream {
+    /// As it is.
+    Plain(TcpStream),
+    /// Encrypted, as the server's side. Boxed: a plain one need not be as large.
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+impl From<TcpStream> for Stream {
+    fn from(tcp: TcpStream) -> Stream {
+        Stream::Plain(tcp)
+    }
+}
+
+impl From<TlsStream<TcpStream>> for Stream {
+    fn from(tls: TlsStream<TcpStream>) -> Stream {
+        Stream::Tls(Box::new(tls))
+    }
+}
+
+impl Stream {
+    /// The TCP connection below.
+    pub(super) fn tcp(&self) -> &TcpStream {
+        match self {
+            Stream::Plain(tcp) => tcp,
+            Stream::Tls(tls) => tls.get_ref().0,
+        }
+    }
+
+    /// Reads into `input`, which grows up to `limit`. Ready with how many bytes came; 0 when the
+    /// other side has ended.
+    pub(super) fn poll_fill(
+        &mut self,
+        input: &mut ReadBuffer,
+        limit: usize,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<usize>> {
+        if let Stream::Plain(tcp) = self {
+            // No buffer is taken before there is something to put into it.
+            ready!(tcp.poll_read_ready(context))?;
+        }
+        let room = input.room(limit);
+        if room.is_empty() {
+            return Poll::Ready(Err(io::Error::other("more came than there is room for")));
+        }
+        let mut room = ReadBuf::new(room);
+        match Pin::new(&mut *self).poll_read(context, &mut room) {
+            Poll::Ready(result) => {
+                let count = room.filled().len();
+                input.came(count);
+                Poll::Ready(result.map(|()| count))
+            }
+            Poll::Pending => {
+                input.rest();
+                Poll::Pending
+            }
+        }
+    }
+
+    /// Ready when bytes wait to be used or to be read, or the other side has ended.
+    pub(super) fn poll_input(
+        &mut self,
+        input: &mut ReadBuffer,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<()>> {
+        if !input.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        match self {
+            // Peeked, because readiness alone may be left over from an earlier read.
+            Stream::Plain(tcp) => {
+                let mut byte = [0];
+                tcp.poll_peek(context, &mut ReadBuf::new(&mut byte))
+                    .map_ok(drop)
+            }
+            Stream::Tls(_) => self.poll_fill(input, BUFFER_BYTES, context).map_ok(drop),
+        }
+    }
+
+    /// Whether nothing has come and the other side has not ended, as far as is known at once.
+    pub(super) fn is_quiet(&mut self) -> bool {
+        match self {
+            Stream::Plain(tcp) => matches!(
+                tcp.try_read(&mut [0]),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock
+            ),
+            // Only clients ask, and clients do not encrypt.
+            Stream::Tls(_) => false,
+        }
+    }
+
+    /// Writes some of `bytes`.
+    pub(super) fn poll_send(
+        &mut self,
+        bytes: &[u8],
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<u64>> {
+        match self {
+            Stream::Plain(tcp) => Pin::new(tcp).poll_write(context, bytes),
+            Stream::Tls(tls) => Pin::new(tls).poll_write(context, bytes),
+        }
+        .map_ok(|count| count as u64)
+    }
+
+    /// Writes some of `slices`. With `more` they wait in the kernel for what follows at once, to
+    /// share a segment with it.
+    pub(super) fn poll_send_vectored(
+        &mut self,
+        slices: &[IoSlice<'_>],
+        more: bool,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<u64>> {
+        match self {
+            Stream::Plain(tcp) if more => poll_io(tcp, context, || {
+                let mut control = SendAncillaryBuffer::default();
+                let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
+                Ok(sendmsg(&*tcp, slices, &mut control, flags)?)
+            }),
+            Stream::Plain(tcp) => Pin::new(tcp).poll_write_vectored(context, slices),
+            Stream::Tls(tls) => Pin::new(tls).poll_write_vectored(context, slices),
+        }
+        .map_ok(|count| count as u64)
+    }
+
+    /// Sends some of the `length` bytes of `file` that begin at `offset`: by the kernel where it
+    /// can, else through a buffer lent by `buffers`. 0 if the file ends there.
+    pub(super) fn poll_send_file(
+        &mut self,
+        file: impl AsFd,
+        offset: u64,
+        length: u64,
+        buffers: &Buffers,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<u64>> {
+        match self {
+            Stream::Plain(tcp) => {
+                let step = length.min(FILE_STEP) as usize;
+                let send = || {
+                    let mut offset = offset;
+                    Ok(rustix::fs::sendfile(&*tcp, &file, Some(&mut offset), step)?)
+                };
+                poll_io(tcp, context, send)
+            }
+            Stream::Tls(tls) => {
+                let mut piece = buffers.lend_for_writing();
+                piece.reserve(BUFFER_BYTES);
+                let read = rustix::io::pread(file, spare_capacity(&mut piece), offset);
+                piece.truncate(usize::try_from(length).unwrap_or(usize::MAX));
+                let sent = match read {
+                    Ok(0) => Poll::Ready(Ok(0)),
+                    Ok(_) => Pin::new(tls).poll_write(context, &piece),
+                    Err(error) => Poll::Ready(Err(error.into())),
+                };
+                buffers.take_back_written(piece);
+                sent
+            }
+        }
+        .map_ok(|count| count as u64)
+    }
+}
+
+/// Does `io` as soon as the stream can be written to.
+fn poll_io(
+    tcp: &TcpStream,
+    context: &mut Context<'_>,
+    mut io: impl FnMut() -> io::Result<usize>,
+) -> Poll<io::Result<usize>> {
+    loop {
+        ready!(tcp.poll_write_ready(context))?;
+        match tcp.try_io(Interest::WRITABLE, &mut io) {
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
+            result => return Poll::Ready(result),
+        }
+    }
+}
+
+impl AsyncRead for Stream {
+    fn poll_read(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        room: &mut ReadBuf<'_>,
+    ) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Plain(tcp) => Pin::new(tcp).poll_read(context, room),
+            Stream::Tls(tls) => match ready!(Pin::new(tls).poll_read(context, room)) {
+                // Many clients end the connection without a word of TLS. Nothing is lost by taking
+                // that for an end: every request tells its own.
+                Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
+                result => Poll::Ready(result),
+            },
+        }
+    }
+}
+
+impl AsyncWrite for Stream {
+    fn poll_write(
+        self: Pin<&mut Self>,
+        context: &mut Context<'_>,
+        bytes: &[u8],
+    ) -> Poll<io::Result<usize>> {
+        self.get_mut()
+            .poll_send(bytes, context)
+            .map_ok(|count| count as usize)
+    }
+
+    fn poll_flush(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Plain(_) => Poll::Ready(Ok(())),
+            Stream::Tls(tls) => Pin::new(tls).poll_flush(context),
+        }
+    }
+
+    fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        match self.get_mut() {
+            Stream::Plain(tcp) => Pin::new(tcp).poll_shutdown(context),
+            Stream::Tls(tls) => Pin::new(tls).poll_shutdown(context),
+        }
+    }
+}
