@@ -228,15 +228,25 @@ impl Site {
         let (rules, now) = (self.rules(), Clock::of(request));
         if let Some(fallback) = &rules.fallback
             && !names_a_known_type(path)
-            && let Ok(Opened::File(stored)) = self.open(fallback, now)
+            && let Some(stored) = self.page(fallback, now)
         {
             return self.represent(fallback, &stored, request).await;
         }
         let (status, cause) = (StatusCode::NOT_FOUND, "there is nothing at this address");
-        match self.open(MISSING, now) {
-            Ok(Opened::File(page)) => page::of_site(rules, status, page.plain()),
-            _ => page::error(rules, status, cause),
+        match self.page(MISSING, now) {
+            Some(page) => page::of_site(rules, status, page.plain()),
+            None => page::error(rules, status, cause),
         }
+    }
+
+    /// One of the site's own pages, if there is one: asked for often where much is missing.
+    fn page(&self, path: &str, now: Clock) -> Option<Rc<Stored>> {
+        let known = self.memory.fresh(path, now.monotonic);
+        let known = known.filter(|stored| stored.plain().content.stands());
+        known.or_else(|| match self.open(path, now) {
+            Ok(Opened::File(stored)) => Some(stored),
+            _ => None,
+        })
     }
 
     /// Answers what cannot be answered now, and says why in the log.
@@ -245,9 +255,9 @@ impl Site {
         self.memory.clear();
         self.complain(error, now.monotonic);
         let (rules, status) = (self.rules(), StatusCode::SERVICE_UNAVAILABLE);
-        match self.open(UNAVAILABLE, now) {
-            Ok(Opened::File(page)) => page::of_site(rules, status, page.plain()),
-            _ => page::error(rules, status, "the file cannot be read now"),
+        match self.page(UNAVAILABLE, now) {
+            Some(page) => page::of_site(rules, status, page.plain()),
+            None => page::error(rules, status, "the file cannot be read now"),
         }
     }
 

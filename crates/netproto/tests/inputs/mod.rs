@@ -4,11 +4,15 @@
 #[path = "../split/mod.rs"]
 mod split;
 
+use netproto::http::accept;
 use netproto::http::cache_control::{RequestDirectives, ResponseDirectives};
 use netproto::http::conditional::{Comparison, EntityTag};
+use netproto::http::fields::FieldSlots;
+use netproto::http::head::RequestHead;
+use netproto::http::limits::Limits;
 use netproto::http::range::{ContentRange, Selection, select};
 use netproto::http::target::file_path;
-use netproto::http::{cache_status, date, structured};
+use netproto::http::{Status, cache_status, date, structured};
 
 /// Some time in 2026.
 const NOW: u64 = 1_795_305_600;
@@ -58,6 +62,16 @@ pub(crate) fn fields(bytes: &[u8]) {
             let mut sorted = parts.to_vec();
             sorted.sort_by_key(|part| part.first);
             assert!(sorted.windows(2).all(|pair| pair[0].last < pair[1].first));
+        }
+    }
+    for name in ["Accept", "Accept-Encoding"] {
+        let start = format!("GET / HTTP/1.1\r\nHost: a\r\n{name}: ");
+        let text = [start.as_bytes(), bytes, b"\r\n\r\n"].concat();
+        let mut slots = FieldSlots::new();
+        if let Ok(Status::Complete(head)) = RequestHead::parse(&text, &mut slots, &Limits::DEFAULT)
+        {
+            assert!(accept::media_type(&head.fields, "text", "html") <= 1000);
+            assert!(accept::coding(&head.fields, "gzip").is_none_or(|weight| weight <= 1000));
         }
     }
     if let Some(tag) = EntityTag::parse(bytes) {
