@@ -1,9 +1,10 @@
 //! What the admin endpoint shows of the proxy, and lets be changed: [`status`] is its part of
-//! /status.json, [`impairment`] the faults that datagrams meet, `api/openapi.json` of this package
-//! the description of it all.
+//! /status.json, [`impairment`] the faults that datagrams meet, [`stored`] what the cache holds;
+//! `api/openapi.json` of this package describes it all.
 
 mod impairment;
 mod status;
+mod stored;
 
 use std::sync::Arc;
 
@@ -27,5 +28,6 @@ pub(crate) fn panel(shown: &Shown) -> Panel {
     let mut panel = Panel::new("proxyd", env!("CARGO_PKG_VERSION"), metrics);
     status::add(&mut panel, shown);
     impairment::add(&mut panel, &shown.live);
+    stored::add(&mut panel, &shown.store);
     panel
 }

@@ -36,6 +36,27 @@ impl Key {
         Key::of_request(head, "", FORWARD)
     }
 
+    /// The key of a URL that an operator writes, marked as [`Key::as_bytes`] is if it is one of the
+    /// forward proxy. `None` if it is no http URL.
+    pub fn of_url(url: &str) -> Option<Key> {
+        let (mark, url) = match url.strip_prefix(FORWARD) {
+            Some(url) => (FORWARD, url),
+            None => ("", url),
+        };
+        let (scheme, rest) = url.split_once("://")?;
+        if !scheme.eq_ignore_ascii_case(SCHEME) {
+            return None;
+        }
+        let end = rest.find(['/', '?', '#']).unwrap_or(rest.len());
+        let mut key = Key::of_host(&rest[..end], mark)?;
+        let path = rest[end..].split('#').next().unwrap_or_default();
+        if !path.starts_with('/') {
+            key.url.push(b'/');
+        }
+        key.url.extend_from_slice(path.as_bytes());
+        Some(key)
+    }
+
     fn of_request(head: &RequestHead<'_, '_>, default_host: &str, mark: &str) -> Option<Key> {
         let (path, query) = match head.target {
             Target::Absolute { scheme, .. } if !scheme.eq_ignore_ascii_case(SCHEME) => return None,

@@ -1,5 +1,6 @@
 //! What is stored, as a person reads it: which response, since when, why and for how long.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
@@ -29,11 +30,47 @@ pub struct Listed {
     pub why: &'static str,
 }
 
-/// What `store` holds at `now`, in no order.
-pub fn of(store: &Store, now: Instant) -> impl Iterator<Item = Listed> {
-    store
-        .iter()
-        .flat_map(move |(key, resource)| listed(&key, &resource, now))
+/// Which part of the store is listed.
+#[derive(Debug, Clone, Copy)]
+pub struct Wanted<'w> {
+    /// Keys that begin with this.
+    pub prefix: &'w [u8],
+    /// Keys behind this one in their order; all if it is empty.
+    pub after: &'w [u8],
+    /// How many keys at most.
+    pub keys: usize,
+}
+
+/// A part of the store, in the order of the keys.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Page {
+    /// All responses under the keys of this part.
+    pub responses: Vec<Listed>,
+    /// The last of its keys, if there are more behind it.
+    pub next: Option<String>,
+}
+
+/// What `store` holds at `now`. Goes through all keys once, and keeps no more than are wanted.
+pub fn page(store: &Store, now: Instant, wanted: &Wanted<'_>) -> Page {
+    let mut first = BTreeMap::new();
+    let mut is_more = false;
+    for (key, resource) in store.iter() {
+        if key.starts_with(wanted.prefix) && *key > *wanted.after {
+            first.insert(key, resource);
+            if first.len() > wanted.keys {
+                first.pop_last();
+                is_more = true;
+            }
+        }
+    }
+    let last = first.last_key_value().filter(|_| is_more);
+    Page {
+        next: last.map(|(key, _)| String::from_utf8_lossy(key).into_owned()),
+        responses: first
+            .iter()
+            .flat_map(|(key, resource)| listed(key, resource, now))
+            .collect(),
+    }
 }
 
 fn listed(key: &[u8], resource: &Arc<Resource>, now: Instant) -> Vec<Listed> {

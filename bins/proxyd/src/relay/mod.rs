@@ -26,7 +26,9 @@ use netio::shutdown::Stop;
 use netio::udp::admission::Admission;
 use netio::udp::rate::RateLimits;
 use netio::udp::source::SourceRule;
+use netio::udp::stamping::{stamp_departure, stamp_probes};
 use netio::udp::{BATCH, ReceiveBatch, SendBatch, Socket, Train};
+use netproto::probe::Node;
 use smallvec::SmallVec;
 use thiserror::Error;
 use tokio::io::unix::AsyncFd;
@@ -219,6 +221,7 @@ impl Relay {
             let (counters, now) = (&self.counters, Instant::now());
             let drops = self.clients.get_ref().new_kernel_drops();
             counters.kernel_drops.add(u64::from(drops));
+            stamp_probes(&mut self.received, places.clone(), Node::Relay, now);
             let mut passing: SmallVec<[(SessionId, Train<'_>); BATCH]> = SmallVec::new();
             for train in self.received.trains(places) {
                 counters.received.add(train.count() as u64);
@@ -259,6 +262,11 @@ impl Relay {
             let answered = self.receive_of(&ready);
             // All sessions with something were told, and none was cut short for want of room.
             let emptied = ready.len() < BATCH && self.received.room() > 0;
+            // Not before they were received: none is to leave before it is due.
+            let now = Instant::now();
+            for (_, places) in &answered {
+                stamp_probes(&mut self.received, places.clone(), Node::Relay, now);
+            }
             let received = &self.received;
             let (counters, target) = (&self.counters, self.target);
             let answers = answered.iter().flat_map(|(id, places)| {
@@ -277,8 +285,6 @@ impl Relay {
                 })
             });
             if self.faults.any(Direction::ToClient) {
-                // Not before they were received: none is to arrive before it is due.
-                let now = Instant::now();
                 for (id, train) in answers {
                     if let Some(session) = self.sessions.session_mut(id) {
                         let to = Destination::Client(session.client, session.local);
@@ -336,6 +342,11 @@ impl Relay {
     /// Passes on what was held and is due.
     async fn pass_due(&mut self) -> io::Result<()> {
         self.faults.due(Instant::now(), DUE_PER_TURN, &mut self.due);
+        let to_target = self.due.to_target.iter_mut().map(|(_, _, payload)| payload);
+        let to_client = self.due.to_client.iter_mut().map(|(_, _, payload)| payload);
+        for payload in to_target.chain(to_client) {
+            stamp_departure(payload);
+        }
         let mut passing: SmallVec<[(SessionId, Train<'_>); BATCH]> = SmallVec::new();
         for (id, serial, payload) in &self.due.to_target {
             let session = self.sessions.session(*id);

@@ -84,6 +84,16 @@ impl Lab {
 }
 
 impl Answered {
+    /// The value of a field.
+    pub(crate) fn field(&self, name: &str) -> Option<String> {
+        let text = self.exchange.text();
+        let head = text.split("\r\n\r\n").next().unwrap_or_default();
+        head.lines().skip(1).find_map(|line| {
+            let (sent, value) = line.split_once(": ")?;
+            sent.eq_ignore_ascii_case(name).then(|| value.to_owned())
+        })
+    }
+
     /// The body.
     pub(crate) fn text(&self) -> String {
         let text = self.exchange.text();

@@ -5,6 +5,8 @@
     reason = "a test that cannot go on says why and fails"
 )]
 
+mod cache;
+mod description;
 mod lab;
 
 use std::net::UdpSocket;

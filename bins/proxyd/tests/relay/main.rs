@@ -16,6 +16,7 @@ use std::time::Duration;
 use netio::shutdown;
 use netio::udp::admission::Refusal;
 use netio::udp::{self, Socket};
+use netproto::probe::{self, Probe};
 use proxyd::relay::{self, RelayConfig, RelayError};
 
 use lab::{
@@ -67,6 +68,44 @@ fn datagrams_of_every_size_pass_both_ways_unchanged() {
         assert_eq!(counters.answer_bytes.value(), bytes as u64);
         assert_eq!(counters.sessions_opened.value(), 1);
         assert_eq!(counters.dropped().map(|(_, count)| count).sum::<u64>(), 0);
+    }
+}
+
+#[test]
+fn a_probe_that_asks_for_it_is_stamped_each_way_and_another_is_not() {
+    let delay = Duration::from_millis(20);
+    for (order, held) in [("", Duration::ZERO), ("delay=20ms", delay)] {
+        let (target, config) = target_of(FAMILIES[0]);
+        let live = Arc::clone(&config.live);
+        let relay = Relay::start(config);
+        if !order.is_empty() {
+            live.replace(order.parse().unwrap(), 1);
+        }
+        let client = relay.client();
+        for stamps in [false, true] {
+            let mut datagram = vec![0; 128];
+            let probe = Probe {
+                run: 1,
+                nonce: 2,
+                sequence: 3,
+                stamps,
+            };
+            probe.encode(&mut datagram).unwrap();
+            client.send(&datagram).unwrap();
+            answer_one(&target);
+            let answer = receive(&client).unwrap().0;
+            if stamps {
+                let found: Vec<_> = probe::stamps(&answer).collect();
+                assert_eq!(found.len(), 2);
+                for stamp in &found {
+                    assert_eq!(stamp.node, probe::Node::Relay);
+                    assert!(stamp.arrived + held <= stamp.departed, "{stamp:?}");
+                }
+                assert!(found[0].departed <= found[1].arrived, "{found:?}");
+            } else {
+                assert_eq!(answer, datagram);
+            }
+        }
     }
 }
 
