@@ -168,7 +168,7 @@ fn what_was_right_is_remembered_and_what_was_wrong_is_worked_out_each_time() {
         assert_eq!(ask(&site, "ann:wrong").status, 401);
     }
     assert_eq!(metric(&mut site, VERIFIED), 4);
-    // A name that nobody has takes as much work as one that somebody has.
+    // A name that nobody has is worked on too.
     for name in ["eve", "mallory", "trent"] {
         assert_eq!(ask(&site, &format!("{name}:U*U")).status, 401);
     }

@@ -147,6 +147,8 @@ impl Hash {
 
 #[cfg(test)]
 mod tests {
+    use std::time::Duration;
+
     use super::*;
 
     /// Of crypt_blowfish's own tests.
@@ -179,6 +181,26 @@ mod tests {
         }
         let nobody = Users::parse("", 0).unwrap();
         assert!(nobody.is_empty() && !nobody.verify(b"ann", b"U*U"));
+    }
+
+    #[test]
+    fn a_name_that_nobody_has_takes_as_much_work_as_one_that_somebody_has() {
+        use rustix::time::{ClockId, clock_gettime};
+
+        let slower = BCRYPT.replace("$05$", "$09$");
+        let users = Users::parse(&format!("ann:{slower}"), 0).unwrap();
+        // Of this thread alone: others do not count.
+        let work = |name: &[u8]| {
+            let now = || Duration::try_from(clock_gettime(ClockId::ThreadCPUTime)).unwrap();
+            let started = now();
+            assert!(!users.verify(name, b"wrong"));
+            now() - started
+        };
+        let (known, unknown) = (work(b"ann"), work(b"eve"));
+        assert!(
+            unknown > known / 2 && unknown < known * 2,
+            "{known:?} {unknown:?}"
+        );
     }
 
     #[test]
