@@ -1,10 +1,15 @@
 //! One test from its order to its report: measure, show, hold against the assertions, save.
 
+mod captures;
+
 use std::io::{self, Write};
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
 
 use crate::assertion::{Checked, verdict};
+use crate::capture::packets::CaptureError;
+use crate::capture::verify::VerifyError;
+use crate::capture::write::WriteError;
 use crate::config::{Action, Output};
 use crate::interrupt::Interrupt;
 use crate::report::events::{self, End, Event, Interval, Ordered, Outcome, Start};
@@ -35,6 +40,15 @@ pub enum Failure {
     /// Nothing more can be shown.
     #[error("cannot write the result: {0}")]
     Output(#[from] io::Error),
+    /// A capture could not be written.
+    #[error(transparent)]
+    Capture(#[from] WriteError),
+    /// A file is no capture, or cannot be read.
+    #[error(transparent)]
+    NoCapture(#[from] CaptureError),
+    /// A test cannot be held against its capture.
+    #[error(transparent)]
+    Verify(#[from] VerifyError),
     /// The machine has no room for the clients.
     #[error("cannot run {count} clients: {source}; try fewer")]
     Clients {
@@ -67,6 +81,8 @@ impl Bench<'_> {
             Action::Http(plan) => self.http(action, plan),
             Action::Udp(plan) => self.udp(action, plan),
             Action::Clients(plan) => self.clients(action, plan),
+            Action::Analyze(analyze) => self.analyze(action, analyze),
+            Action::Verify(plan) => self.verify(action, plan),
         }
     }
 
@@ -136,6 +152,7 @@ impl Bench<'_> {
         let mut row = Row::new(at, run, 1, &endpoint.to_string());
         row.add_udp(&measured);
         let checked = self.hold(&mut [&mut row]);
+        self.write_capture(&measured)?;
         if self.output.json {
             self.samples(1, &measured)?;
             let outcome = Outcome {

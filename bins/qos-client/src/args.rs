@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::assertion::Assertion;
-use crate::config::{Action, Config, CsvFile, Output};
+use crate::config::{Action, Analyze, Config, CsvFile, Output};
 use crate::target::Target;
 use crate::udp::Pattern;
 use crate::{clients, http, udp};
@@ -25,6 +25,8 @@ Examples:
   qos-client http /                              one request; do it twice: a MISS, then a HIT
   qos-client udp --packets 200 --interval 20ms   200 probes, enough for p99
   qos-client --port 8000 --udp-port 9000 udp     past the proxy, straight to webserverd
+  qos-client udp --capture run.pcapng            the same, and its packets for Wireshark
+  qos-client verify                              a test held against its capture and tshark
   qos-client clients --count 50                  fifty clients at once
   qos-client udp --json --csv off                JSON events, no file
   qos-client udp --assert 'loss_pct<1,rtt_p95_ms<20'   exit status 1 when it does not hold
@@ -73,6 +75,9 @@ struct Global {
     /// Append a row to this file, or `off` for none [default: qos_result.csv for `udp`, else off]
     #[arg(long, global = true, value_name = "FILE")]
     csv: Option<PathBuf>,
+    /// Write the packets of a UDP test to this file, for Wireshark (pcapng)
+    #[arg(long, global = true, value_name = "FILE")]
+    capture: Option<PathBuf>,
     /// What must hold for exit status 0, such as 'loss_pct<1,rtt_p95_ms<20': figures are named as
     /// in the CSV file, compared by < <= > >= or =; a blank figure does not hold
     #[arg(
@@ -94,6 +99,10 @@ enum Command {
     Udp(UdpArgs),
     /// Several clients at once, each with a request and a UDP test
     Clients(ClientsArgs),
+    /// The figures of a capture (pcapng or pcap): UDP, probes, RTP and TCP
+    Analyze(AnalyzeArgs),
+    /// A UDP test held against its own capture, read by this program and by tshark
+    Verify(UdpArgs),
 }
 
 #[derive(Debug, Args)]
@@ -133,6 +142,9 @@ struct UdpArgs {
     /// Ask proxyd and webserverd to stamp the probes, and show where the time is spent
     #[arg(long)]
     hops: bool,
+    /// Put an RTP header before each probe, so that Wireshark computes loss and jitter too
+    #[arg(long, conflicts_with = "hops")]
+    rtp: bool,
     /// How long after sending an unanswered probe is lost
     #[arg(long, default_value = "2s", value_name = "TIME", value_parser = duration, allow_negative_numbers = true)]
     loss_deadline: Duration,
@@ -151,6 +163,15 @@ struct ClientsArgs {
     timeout: Duration,
     #[command(flatten)]
     udp: UdpArgs,
+}
+
+#[derive(Debug, Args)]
+struct AnalyzeArgs {
+    /// The file
+    file: PathBuf,
+    /// How long after sending an unanswered probe is lost
+    #[arg(long, default_value = "2s", value_name = "TIME", value_parser = duration, allow_negative_numbers = true)]
+    loss_deadline: Duration,
 }
 
 /// Why a command line gives no [`Config`].
@@ -185,7 +206,26 @@ pub fn read(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<C
             plan.udp = udp_plan(&args.udp)?;
             Action::Clients(plan.with_count(args.count).map_err(usage)?)
         }
+        Some(Command::Analyze(args)) => Action::Analyze(Analyze {
+            path: args.file,
+            loss_deadline: args.loss_deadline,
+        }),
+        Some(Command::Verify(mut args)) => {
+            // Without it tshark has no jitter to compare.
+            args.rtp = !args.hops;
+            Action::Verify(udp_plan(&args)?)
+        }
     };
+    let needs = |flag: &str, commands: &str| usage(format!("{flag} is for {commands}"));
+    if global.capture.is_some() && !matches!(action, Action::Udp(_) | Action::Verify(_)) {
+        return Err(needs("--capture", "udp and verify"));
+    }
+    if matches!(action, Action::Verify(_)) && global.json {
+        return Err(needs("--json", "udp, http, clients and analyze"));
+    }
+    if matches!(action, Action::Verify(_) | Action::Analyze(_)) && !global.assert.is_empty() {
+        return Err(needs("--assert", "udp, http and clients"));
+    }
     if action == Action::Menu && (global.json || !global.assert.is_empty()) {
         return Err(usage(
             "the menu has neither --json nor --assert; give a command: http, udp or clients",
@@ -205,6 +245,7 @@ pub fn read(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<C
                 Some(path) if path.as_os_str() == "off" => CsvFile::Off,
                 Some(path) => CsvFile::At(path),
             },
+            capture: global.capture,
             assertions: global.assert,
         },
     })
@@ -237,6 +278,7 @@ fn udp_plan(args: &UdpArgs) -> Result<udp::Plan, Refused> {
                 Ok(plan)
             }
         })
+        .and_then(|plan| if args.rtp { plan.with_rtp() } else { Ok(plan) })
         .map(|plan| plan.with_pattern(args.pattern).with_seed(args.seed))
         .map_err(usage)
 }

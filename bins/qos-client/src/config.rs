@@ -2,6 +2,7 @@
 
 use std::fmt::Write as _;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use crate::assertion::Assertion;
 use crate::report::csv_file;
@@ -30,6 +31,19 @@ pub enum Action {
     Udp(udp::Plan),
     /// Several clients at once.
     Clients(clients::Plan),
+    /// The figures of a capture.
+    Analyze(Analyze),
+    /// A UDP test held against its capture.
+    Verify(udp::Plan),
+}
+
+/// A capture to be read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Analyze {
+    /// The file.
+    pub path: PathBuf,
+    /// An answer later than this is lost.
+    pub loss_deadline: Duration,
 }
 
 /// Where results go, and what they are held against.
@@ -39,6 +53,8 @@ pub struct Output {
     pub json: bool,
     /// The CSV file.
     pub csv: CsvFile,
+    /// Where a UDP test's packets go.
+    pub capture: Option<PathBuf>,
     /// What must hold for exit status 0.
     pub assertions: Vec<Assertion>,
 }
@@ -93,6 +109,11 @@ impl Action {
                 flag("udp --packets", &plan.packets());
                 udp_flags(&mut flag, plan);
             }
+            Action::Analyze(analyze) => flag("analyze", &analyze.path.display()),
+            Action::Verify(plan) => {
+                flag("verify --packets", &plan.packets());
+                udp_flags(&mut flag, plan);
+            }
             Action::Clients(plan) => {
                 flag("clients --count", &plan.count());
                 flag("--packets", &plan.udp.packets());
@@ -124,6 +145,9 @@ fn udp_flags(flag: &mut impl FnMut(&str, &dyn std::fmt::Display), plan: &udp::Pl
     }
     if plan.stamps() {
         flag("--hops", &"");
+    }
+    if plan.rtp() {
+        flag("--rtp", &"");
     }
 }
 

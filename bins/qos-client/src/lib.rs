@@ -9,6 +9,7 @@
 pub mod action;
 pub mod args;
 pub mod assertion;
+pub mod capture;
 pub mod clients;
 mod clock;
 pub mod config;

@@ -56,6 +56,11 @@ fn main() -> ExitCode {
     }
     ExitCode::from(match failure {
         Failure::Unreachable(_) => UNREACHABLE,
-        Failure::NotSaved(_) | Failure::Output(_) | Failure::Clients { .. } => NOT_WRITTEN,
+        Failure::NoCapture(_) => USAGE,
+        Failure::NotSaved(_)
+        | Failure::Output(_)
+        | Failure::Capture(_)
+        | Failure::Verify(_)
+        | Failure::Clients { .. } => NOT_WRITTEN,
     })
 }

@@ -1,7 +1,7 @@
 //! Results for programs: one JSON object a line of standard output (NDJSON), each an event.
 //!
 //! `start` says what is ordered; `interval` how it stands, about once a second; `sample` what became
-//! of one probe; `end` has the figures, by the names of the CSV columns, with times in integer
+//! of one probe; `flow` what a capture has of one conversation; `end` has the figures, by the names of the CSV columns, with times in integer
 //! nanoseconds: `rtt_mean_ms` is `rtt_mean_ns` here. The schema is `bins/qos-client/schema/events-v1.schema.json`.
 
 use std::io::{self, Write};
@@ -9,6 +9,7 @@ use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
+use super::flow::Flow;
 use super::row::{Cell, Row};
 use crate::assertion::Checked;
 use crate::figures::trace::{Fate, Trace};
@@ -26,6 +27,8 @@ pub enum Event<'a> {
     Sample(Sample),
     /// A test has ended.
     End(End<'a>),
+    /// A conversation of a capture.
+    Flow(Flow),
 }
 
 /// What is ordered.
@@ -196,7 +199,7 @@ pub fn write(out: &mut dyn Write, event: &Event<'_>) -> io::Result<()> {
     writeln!(out)
 }
 
-fn figures<S: Serializer>(row: &Row, serializer: S) -> Result<S::Ok, S::Error> {
+pub(super) fn figures<S: Serializer>(row: &Row, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.collect_map(row.named().map(|(name, cell)| (name_of(name), Value(cell))))
 }
 
@@ -224,6 +227,6 @@ impl Serialize for Value<'_> {
     }
 }
 
-fn nanos(duration: Duration) -> u64 {
+pub(super) fn nanos(duration: Duration) -> u64 {
     u64::try_from(duration.as_nanos()).unwrap_or(u64::MAX)
 }

@@ -9,6 +9,7 @@ use comfy_table::{CellAlignment, Table, presets};
 use crate::assertion::Checked;
 use crate::clients::{self, Client};
 use crate::config::compact;
+use crate::figures::Figures;
 use crate::http::Exchange;
 use crate::target::Endpoint;
 use crate::udp::{Measurement, Pattern, Plan, Progress, Run};
@@ -17,7 +18,7 @@ use figure_table::FigureTable;
 mod figure_table;
 
 /// Where a figure is blank.
-const BLANK: &str = "–";
+pub(super) const BLANK: &str = "–";
 
 /// The heading of a UDP test, before it runs.
 pub fn udp_heading(
@@ -61,11 +62,7 @@ pub fn progress(out: &mut dyn Write, progress: Progress) -> io::Result<()> {
 /// The figures of a UDP test.
 pub fn udp(out: &mut dyn Write, measured: &Measurement) -> io::Result<()> {
     let (f, plan) = (&measured.figures, &measured.record.plan);
-    writeln!(
-        out,
-        "  packets: {} sent, {} answered, {} lost, {} late, {} duplicate, {} reordered",
-        f.sent, f.answered, f.lost, f.late, f.duplicates, f.reordered
-    )?;
+    packets(out, f)?;
     let mut table = FigureTable::new();
     table.path(f, plan.loss_deadline());
     table.conduct(&measured.conduct);
@@ -73,6 +70,38 @@ pub fn udp(out: &mut dyn Write, measured: &Measurement) -> io::Result<()> {
         table.hops(hops);
     }
     table.write(out)?;
+    losses(out, f)?;
+    if let (ordered @ 1.., Some(returned)) = (plan.dscp(), measured.dscp_returned()) {
+        writeln!(out, "  DSCP: sent {ordered}, came back {returned}")?;
+    }
+    for limit in &measured.limits {
+        writeln!(out, "  measurement-limited: {limit}")?;
+    }
+    for note in &measured.notes {
+        writeln!(out, "  note: {note}")?;
+    }
+    Ok(())
+}
+
+/// The figures of a path alone, as a capture has them.
+pub fn path(out: &mut dyn Write, f: &Figures, loss_deadline: Duration) -> io::Result<()> {
+    packets(out, f)?;
+    let mut table = FigureTable::new();
+    table.path(f, loss_deadline);
+    table.write(out)?;
+    losses(out, f)
+}
+
+fn packets(out: &mut dyn Write, f: &Figures) -> io::Result<()> {
+    writeln!(
+        out,
+        "  packets: {} sent, {} answered, {} lost, {} late, {} duplicate, {} reordered",
+        f.sent, f.answered, f.lost, f.late, f.duplicates, f.reordered
+    )
+}
+
+/// How losses and overtaking crowd, where there is any.
+fn losses(out: &mut dyn Write, f: &Figures) -> io::Result<()> {
     if f.loss_runs.longest > 1 {
         writeln!(
             out,
@@ -97,15 +126,6 @@ pub fn udp(out: &mut dyn Write, measured: &Measurement) -> io::Result<()> {
             "  the most reordered packet was overtaken over {} arrivals (RFC 4737 extent)",
             f.reorder_extent_max
         )?;
-    }
-    if let (ordered @ 1.., Some(returned)) = (plan.dscp(), measured.dscp_returned()) {
-        writeln!(out, "  DSCP: sent {ordered}, came back {returned}")?;
-    }
-    for limit in &measured.limits {
-        writeln!(out, "  measurement-limited: {limit}")?;
-    }
-    for note in &measured.notes {
-        writeln!(out, "  note: {note}")?;
     }
     Ok(())
 }
@@ -313,7 +333,7 @@ fn rounded(number: f64) -> f64 {
     (number * 1e6).round() / 1e6
 }
 
-fn table<const N: usize>(header: [&str; N]) -> Table {
+pub(super) fn table<const N: usize>(header: [&str; N]) -> Table {
     let mut table = Table::new();
     table.load_style(presets::NOTHING);
     if header.iter().any(|name| !name.is_empty()) {
@@ -323,7 +343,7 @@ fn table<const N: usize>(header: [&str; N]) -> Table {
 }
 
 /// Indented by the table's own padding; without blanks at the ends of lines.
-fn write_table(out: &mut dyn Write, table: &Table) -> io::Result<()> {
+pub(super) fn write_table(out: &mut dyn Write, table: &Table) -> io::Result<()> {
     for line in table.lines() {
         writeln!(out, " {}", line.trim_end())?;
     }
@@ -338,11 +358,11 @@ fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
-fn ms(duration: Option<Duration>) -> String {
+pub(super) fn ms(duration: Option<Duration>) -> String {
     or_blank(duration, |duration| format!("{:.3} ms", millis(duration)))
 }
 
-fn bps(rate: Option<f64>) -> String {
+pub(super) fn bps(rate: Option<f64>) -> String {
     or_blank(rate, |rate| Rate(rate).to_string())
 }
 

@@ -15,7 +15,7 @@ use std::io;
 use std::net::SocketAddr;
 use std::sync::atomic::{AtomicBool, AtomicU32, AtomicU64, Ordering};
 use std::thread;
-use std::time::Duration;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use netio::udp::timed::TimedSocket;
 use rand::Rng as _;
@@ -25,6 +25,7 @@ use crate::interrupt::Interrupt;
 use crate::target::{Endpoint, Unreachable};
 
 use pattern::Schedule;
+use record::WallClock;
 
 pub use pattern::Pattern;
 pub use plan::Plan;
@@ -165,6 +166,12 @@ impl Test<'_> {
         let socket = TimedSocket::connect(address, self.plan.dscp() << 2)
             .map_err(self.io_error("open a socket for"))?;
         let nonce = rand::rng().random();
+        let wall = WallClock {
+            time: SystemTime::now()
+                .duration_since(UNIX_EPOCH)
+                .unwrap_or_default(),
+            at: crate::clock::now(),
+        };
         let shared = Shared {
             sent_at: (0..self.plan.probes()).map(|_| AtomicU64::new(0)).collect(),
             sent: AtomicU32::new(0),
@@ -212,6 +219,8 @@ impl Test<'_> {
             address,
             plan: *self.plan,
             run: self.run,
+            nonce,
+            wall,
             trace,
             stamped: receiving.stamped,
             dscp_returned: receiving.dscp_returned.into_iter().collect(),

@@ -5,7 +5,6 @@ use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
-use netproto::probe;
 use rand::{Rng as _, SeedableRng as _};
 use rand_chacha::ChaCha8Rng;
 
@@ -120,12 +119,8 @@ impl Iterator for Schedule {
                 self.next += plan.interval().mul_f64(gap);
             }
             Pattern::Vbr => {
-                let smallest = if plan.stamps() {
-                    probe::STAMPED_HEADER_LEN
-                } else {
-                    probe::HEADER_LEN
-                };
-                slot.bytes = self.chance.random_range(smallest..=plan.payload());
+                let sizes = plan.smallest_payload()..=plan.payload();
+                slot.bytes = self.chance.random_range(sizes);
             }
         }
         Some(slot)

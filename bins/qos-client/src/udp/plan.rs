@@ -10,6 +10,8 @@ use super::Pattern;
 pub const MAX_PACKETS: u32 = 1_000_000;
 /// The shortest interval between probes: 50,000 packets a second.
 pub const MIN_INTERVAL: Duration = Duration::from_micros(20);
+/// The smallest payload of a probe behind an RTP header.
+const SMALLEST_WITH_RTP: usize = probe::rtp::RTP_HEADER_LEN + probe::HEADER_LEN;
 /// The longest interval between probes, and the longest loss deadline.
 pub const MAX_WAIT: Duration = Duration::from_mins(1);
 
@@ -25,6 +27,7 @@ pub struct Plan {
     seed: u64,
     dscp: u8,
     stamps: bool,
+    rtp: bool,
 }
 
 impl Default for Plan {
@@ -40,6 +43,7 @@ impl Default for Plan {
             seed: 1,
             dscp: 0,
             stamps: false,
+            rtp: false,
         }
     }
 }
@@ -72,6 +76,12 @@ pub enum PlanError {
         min = probe::STAMPED_HEADER_LEN
     )]
     Stamps(usize),
+    /// Both at once, or no room for the header.
+    #[error(
+        "a probe behind an RTP header has at least {} bytes of payload, and no stamps",
+        SMALLEST_WITH_RTP
+    )]
+    Rtp,
     /// A deadline that loses every probe, or never does.
     #[error("the loss deadline is 1ms to {}, not {}", show(MAX_WAIT), show(*.0))]
     LossDeadline(Duration),
@@ -162,6 +172,14 @@ impl Plan {
         })
     }
 
+    /// With an RTP header before each probe, for programs that know RTP.
+    pub fn with_rtp(self) -> Result<Plan, PlanError> {
+        if self.stamps || self.payload < SMALLEST_WITH_RTP {
+            return Err(PlanError::Rtp);
+        }
+        Ok(Plan { rtp: true, ..self })
+    }
+
     /// How many probes are counted.
     pub fn packets(&self) -> u32 {
         self.packets
@@ -195,6 +213,20 @@ impl Plan {
     /// Whether the nodes on the way are asked to stamp them.
     pub fn stamps(&self) -> bool {
         self.stamps
+    }
+
+    /// Whether each has an RTP header before it.
+    pub fn rtp(&self) -> bool {
+        self.rtp
+    }
+
+    /// The smallest payload that holds such a probe.
+    pub fn smallest_payload(&self) -> usize {
+        match (self.stamps, self.rtp) {
+            (true, _) => probe::STAMPED_HEADER_LEN,
+            (_, true) => SMALLEST_WITH_RTP,
+            _ => probe::HEADER_LEN,
+        }
     }
 
     /// Bytes of UDP payload in each (in the largest, where they vary), the probe's header included.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use netio::stamp::StampSource;
 use netio::udp::timed::TimedSocket;
+use netproto::probe::rtp::Rtp;
 use netproto::probe::{self, MAX_LEN, Probe, ProbeError};
 use netstats::arrival::{Arrival, Arrivals};
 
@@ -175,10 +176,18 @@ impl<'t> Watch<'t> {
         }
     }
 
+    /// What stands behind the RTP header, where one was ordered.
+    fn without_rtp<'d>(&self, datagram: &'d [u8]) -> &'d [u8] {
+        match Rtp::parse(datagram) {
+            Some((_, rest)) if self.test.plan.rtp() => rest,
+            _ => datagram,
+        }
+    }
+
     /// The sequence number of a whole and undamaged answer to this test, and when that probe was
     /// sent.
     fn check(&self, datagram: &[u8]) -> Result<(u32, Duration), Refuse> {
-        let probe = match Probe::parse(datagram) {
+        let probe = match Probe::parse(self.without_rtp(datagram)) {
             Ok(probe) => probe,
             Err(ProbeError::Length { .. } | ProbeError::Padding(_)) => {
                 return Err(Refuse::Corrupt);

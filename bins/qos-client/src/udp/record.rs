@@ -22,6 +22,10 @@ pub struct Record {
     pub plan: Plan,
     /// What it is recognised by.
     pub run: Run,
+    /// What this client's probes are recognised by.
+    pub nonce: u64,
+    /// The wall clock at a moment of the test, to label times with.
+    pub wall: WallClock,
     /// What was sent and what came back, the warm-up included.
     pub trace: Trace,
     /// Answers with the stamps of the nodes on their way, where these were asked for; first copies
@@ -47,6 +51,22 @@ pub struct Record {
     pub missed_slots: u32,
     /// Whether the user ended it early.
     pub interrupted: bool,
+}
+
+/// What the wall clock said at one moment; for labels, and for no duration.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct WallClock {
+    /// Since the Unix epoch.
+    pub time: Duration,
+    /// The same moment, by the clock of the record.
+    pub at: Duration,
+}
+
+impl WallClock {
+    /// The label of a time of the record, since the Unix epoch.
+    pub fn label(self, at: Duration) -> Duration {
+        (self.time + at).saturating_sub(self.at)
+    }
 }
 
 /// Who took the times of arrival.

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use netio::udp::timed::TimedSocket;
 use netproto::probe::Probe;
+use netproto::probe::rtp::{RTP_HEADER_LEN, Rtp};
 
 use super::pattern::Schedule;
 use super::{Pace, Shared, Test};
@@ -60,7 +61,9 @@ pub(super) fn send_all(
             stamps: plan.stamps(),
         };
         let datagram = buffer.get_mut(..due.bytes).unwrap_or_default();
-        if let Err(error) = probe.encode(datagram) {
+        let rtp_header = if plan.rtp() { RTP_HEADER_LEN } else { 0 };
+        let after_rtp = datagram.get_mut(rtp_header..).unwrap_or_default();
+        if let Err(error) = probe.encode(after_rtp) {
             sending.error = Some(io::Error::other(error));
             break;
         }
@@ -71,6 +74,9 @@ pub(super) fn send_all(
         if sequence >= plan.warmup() {
             sending.pacing_errors.push(late_by);
             sending.missed_slots += u32::from(late_by >= plan.interval());
+        }
+        if let (true, Some(header)) = (plan.rtp(), datagram.first_chunk_mut()) {
+            *header = Rtp::of_probe(sequence, now, nonce).encode();
         }
         // Before the call: on loopback the answer can be here before it returns.
         slot.store(now.as_nanos() as u64, Ordering::Release);

@@ -9,6 +9,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use netproto::probe::Probe;
+use netproto::probe::rtp::Rtp;
 
 /// A copy of a probe to send back.
 #[derive(Debug, Clone, Copy)]
@@ -93,7 +94,8 @@ fn serve(socket: &UdpSocket, fate: &dyn Fn(u32) -> Vec<Copy>, stop: &AtomicBool)
             continue;
         };
         let datagram = &buffer[..length];
-        let Ok(probe) = Probe::parse(datagram) else {
+        let probe = Rtp::parse(datagram).map_or(datagram, |(_, probe)| probe);
+        let Ok(probe) = Probe::parse(probe) else {
             continue;
         };
         for copy in fate(probe.sequence) {

@@ -16,6 +16,7 @@
 //! With flag 1 the probe asks to be stamped, and the first [`STAMPS`]` × 17` bytes of what would be
 //! padding are slots for it: see [`stamp`]. A datagram that does not ask is returned unchanged.
 
+pub mod rtp;
 mod stamp;
 #[cfg(test)]
 mod tests;

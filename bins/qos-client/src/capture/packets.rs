@@ -1,0 +1,341 @@
+//! The packets of a capture: pcapng or pcap, over Ethernet, Linux's cooked link, loopback or raw IP.
+
+use std::fs::File;
+use std::io::{self, BufReader, Read, Seek as _, SeekFrom};
+use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
+use std::time::Duration;
+
+use etherparse::{EtherType, LaxNetSlice, LaxSlicedPacket, TransportSlice};
+use pcap_file::pcap::PcapReader;
+use pcap_file::pcapng::PcapNgReader;
+use pcap_file::pcapng::blocks::Block;
+use pcap_file::pcapng::blocks::interface_description::{
+    InterfaceDescriptionBlock, InterfaceDescriptionOption,
+};
+use pcap_file::{DataLink, PcapError, TsResolution};
+
+/// What a pcapng file begins with.
+const PCAPNG_MAGIC: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
+/// The resolution of an interface that does not name one: 10⁻⁶ s.
+const MICROSECONDS: u8 = 6;
+/// Header lengths of links that etherparse does not take apart.
+const COOKED_LEN: usize = 16;
+const COOKED_V2_LEN: usize = 20;
+const LOOPBACK_LEN: usize = 4;
+
+/// A UDP datagram or a TCP segment.
+#[derive(Debug, Clone, Copy)]
+pub struct Packet<'p> {
+    /// Since the Unix epoch.
+    pub at: Duration,
+    /// Who sent it.
+    pub from: SocketAddr,
+    /// To whom.
+    pub to: SocketAddr,
+    /// Which of the two.
+    pub transport: Transport<'p>,
+}
+
+/// What a packet carries.
+#[derive(Debug, Clone, Copy)]
+pub enum Transport<'p> {
+    /// A datagram.
+    Udp {
+        /// As far as it was captured.
+        payload: &'p [u8],
+        /// Bytes of payload as the header says.
+        length: usize,
+    },
+    /// A segment.
+    Tcp(Segment),
+}
+
+/// What is read of a TCP header (RFC 9293 §3.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[expect(clippy::struct_excessive_bools, reason = "the flags of the header")]
+pub struct Segment {
+    /// Sequence number of the first byte, or of the SYN.
+    pub sequence: u32,
+    /// The next byte expected of the peer.
+    pub acknowledgment: u32,
+    /// Bytes of payload, as the headers say.
+    pub length: u32,
+    /// SYN.
+    pub syn: bool,
+    /// ACK.
+    pub ack: bool,
+    /// FIN.
+    pub fin: bool,
+    /// RST.
+    pub rst: bool,
+}
+
+/// Packets that gave no [`Packet`], by the reason.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Skipped {
+    /// Neither UDP nor TCP over IP.
+    pub other_protocol: u64,
+    /// Second and further fragments of a datagram.
+    pub fragments: u64,
+    /// Cut off or damaged before their ports.
+    pub malformed: u64,
+    /// Captured on a kind of link that is not known.
+    pub unknown_link: u64,
+}
+
+/// How reading ended.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ended {
+    /// Packets in the file.
+    pub packets: u64,
+    /// Those that were not looked at further.
+    pub skipped: Skipped,
+    /// What is wrong with the rest of the file, if its end was not reached.
+    pub damaged: Option<String>,
+}
+
+/// Why a file is no capture.
+#[derive(Debug, thiserror::Error)]
+pub enum CaptureError {
+    /// The system does not give it.
+    #[error("cannot read {path}: {source}")]
+    Io {
+        /// The file.
+        path: String,
+        /// The system's reason.
+        source: io::Error,
+    },
+    /// Neither of the two formats.
+    #[error("{path} is no capture: it begins neither as pcapng nor as pcap")]
+    NoCapture {
+        /// The file.
+        path: String,
+    },
+}
+
+/// Hands every UDP datagram and TCP segment of a file to `take`, in the order of the file.
+pub fn read(path: &Path, take: &mut dyn FnMut(Packet<'_>)) -> Result<Ended, CaptureError> {
+    let io = |source| CaptureError::Io {
+        path: path.display().to_string(),
+        source,
+    };
+    let mut file = File::open(path).map_err(io)?;
+    let mut magic = [0; 4];
+    let begun = file.read_exact(&mut magic);
+    file.seek(SeekFrom::Start(0)).map_err(io)?;
+    let no_capture = || CaptureError::NoCapture {
+        path: path.display().to_string(),
+    };
+    begun.map_err(|_| no_capture())?;
+    read_from(BufReader::new(file), magic, take).ok_or_else(no_capture)
+}
+
+/// As [`read`]; `None` when it is neither format.
+pub fn read_from(
+    source: impl Read,
+    magic: [u8; 4],
+    take: &mut dyn FnMut(Packet<'_>),
+) -> Option<Ended> {
+    let mut sink = Sink {
+        take,
+        packets: 0,
+        skipped: Skipped::default(),
+    };
+    let damaged = if magic == PCAPNG_MAGIC {
+        read_pcapng(PcapNgReader::new(source).ok()?, &mut sink)
+    } else {
+        read_pcap(PcapReader::new(source).ok()?, &mut sink)
+    };
+    Some(Ended {
+        packets: sink.packets,
+        skipped: sink.skipped,
+        damaged: damaged.map(|error| error.to_string()),
+    })
+}
+
+fn read_pcapng(mut reader: PcapNgReader<impl Read>, sink: &mut Sink<'_>) -> Option<PcapError> {
+    loop {
+        let block = match reader.next_block() {
+            None => return None,
+            Some(Err(error)) => return Some(error),
+            Some(Ok(block)) => block.into_owned(),
+        };
+        let (interface, ticks, data) = match block {
+            Block::EnhancedPacket(packet) => {
+                // The crate takes every timestamp for nanoseconds; only the interface knows.
+                let ticks = u64::try_from(packet.timestamp.as_nanos()).unwrap_or_default();
+                (packet.interface_id, ticks, packet.data)
+            }
+            Block::Packet(packet) => (packet.interface_id.into(), packet.timestamp, packet.data),
+            // A simple packet has no time, and so no use here.
+            Block::SimplePacket(_) => {
+                sink.packets += 1;
+                sink.skipped.malformed += 1;
+                continue;
+            }
+            _ => continue,
+        };
+        let Some(interface) = reader.interfaces().get(interface as usize) else {
+            sink.packets += 1;
+            sink.skipped.unknown_link += 1;
+            continue;
+        };
+        sink.packet(interface.linktype, time_of(interface, ticks), &data);
+    }
+}
+
+fn read_pcap(mut reader: PcapReader<impl Read>, sink: &mut Sink<'_>) -> Option<PcapError> {
+    let header = reader.header();
+    let finer = header.ts_resolution == TsResolution::NanoSecond;
+    loop {
+        match reader.next_raw_packet() {
+            None => return None,
+            Some(Err(error)) => return Some(error),
+            Some(Ok(packet)) => {
+                let seconds = Duration::from_secs(packet.ts_sec.into());
+                let fraction = if finer {
+                    Duration::from_nanos(packet.ts_frac.into())
+                } else {
+                    Duration::from_micros(packet.ts_frac.into())
+                };
+                sink.packet(header.datalink, seconds + fraction, &packet.data);
+            }
+        }
+    }
+}
+
+/// A timestamp in the units and from the origin of its interface (pcapng §4.2).
+fn time_of(interface: &InterfaceDescriptionBlock<'_>, ticks: u64) -> Duration {
+    let (mut resolution, mut offset) = (MICROSECONDS, 0);
+    for option in &interface.options {
+        match option {
+            InterfaceDescriptionOption::IfTsResol(value) => resolution = *value,
+            InterfaceDescriptionOption::IfTsOffset(value) => offset = *value,
+            _ => {}
+        }
+    }
+    let exponent = u32::from(resolution & 0x7f);
+    let base: u128 = if resolution & 0x80 == 0 { 10 } else { 2 };
+    // Finer than 10⁻³⁸ s is finer than any clock: all such times are the origin.
+    let per_second = base.checked_pow(exponent).unwrap_or(u128::MAX);
+    let nanos = u128::from(ticks).saturating_mul(1_000_000_000) / per_second;
+    let time = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
+    time.saturating_add(Duration::from_secs(offset))
+}
+
+struct Sink<'t> {
+    take: &'t mut dyn FnMut(Packet<'_>),
+    packets: u64,
+    skipped: Skipped,
+}
+
+impl Sink<'_> {
+    fn packet(&mut self, link: DataLink, at: Duration, data: &[u8]) {
+        self.packets += 1;
+        let sliced = match link_layer(link, data) {
+            Ok(sliced) => sliced,
+            Err(Unread::Link) => return self.skipped.unknown_link += 1,
+            Err(Unread::Malformed) => return self.skipped.malformed += 1,
+        };
+        let (from, to, fragment, whole) = match &sliced.net {
+            Some(LaxNetSlice::Ipv4(ip)) => {
+                let header = ip.header();
+                let later = header.fragments_offset().value() > 0;
+                let addresses = (
+                    header.source_addr().into(),
+                    header.destination_addr().into(),
+                );
+                // 0 where segmentation was left to the network card.
+                let stated = usize::from(header.total_len());
+                (
+                    addresses.0,
+                    addresses.1,
+                    later,
+                    stated.checked_sub(header.slice().len()),
+                )
+            }
+            Some(LaxNetSlice::Ipv6(ip)) => {
+                let header = ip.header();
+                let later = ip.payload().fragmented && sliced.transport.is_none();
+                let addresses = (
+                    header.source_addr().into(),
+                    header.destination_addr().into(),
+                );
+                let stated = usize::from(header.payload_length());
+                let extensions = ip.extensions().slice().len();
+                (
+                    addresses.0,
+                    addresses.1,
+                    later,
+                    stated.checked_sub(extensions),
+                )
+            }
+            _ => return self.skipped.other_protocol += 1,
+        };
+        let (from, to): (IpAddr, IpAddr) = (from, to);
+        let transport = match &sliced.transport {
+            Some(TransportSlice::Udp(udp)) => {
+                let payload = udp.payload();
+                let stated = usize::from(udp.length()).checked_sub(8);
+                let transport = Transport::Udp {
+                    payload,
+                    length: stated.filter(|stated| *stated > 0).unwrap_or(payload.len()),
+                };
+                (udp.source_port(), udp.destination_port(), transport)
+            }
+            Some(TransportSlice::Tcp(tcp)) => {
+                let header = tcp.header_slice().len();
+                let captured = tcp.payload().len();
+                let length = whole.and_then(|whole| whole.checked_sub(header));
+                let length = length.unwrap_or(captured).max(captured);
+                let transport = Transport::Tcp(Segment {
+                    sequence: tcp.sequence_number(),
+                    acknowledgment: tcp.acknowledgment_number(),
+                    length: length as u32,
+                    syn: tcp.syn(),
+                    ack: tcp.ack(),
+                    fin: tcp.fin(),
+                    rst: tcp.rst(),
+                });
+                (tcp.source_port(), tcp.destination_port(), transport)
+            }
+            _ if fragment => return self.skipped.fragments += 1,
+            _ if sliced.stop_err.is_some() => return self.skipped.malformed += 1,
+            _ => return self.skipped.other_protocol += 1,
+        };
+        let (from_port, to_port, transport) = transport;
+        (self.take)(Packet {
+            at,
+            from: SocketAddr::new(from, from_port),
+            to: SocketAddr::new(to, to_port),
+            transport,
+        });
+    }
+}
+
+/// Why a packet was not taken apart.
+enum Unread {
+    Link,
+    Malformed,
+}
+
+/// Takes a packet apart behind its link's header.
+fn link_layer(link: DataLink, data: &[u8]) -> Result<LaxSlicedPacket<'_>, Unread> {
+    let protocol_at = |at: usize, header: usize| {
+        let protocol = data.get(at..).and_then(|rest| rest.first_chunk());
+        let protocol = u16::from_be_bytes(*protocol.ok_or(Unread::Malformed)?);
+        let rest = data.get(header..).ok_or(Unread::Malformed)?;
+        Ok(LaxSlicedPacket::from_ether_type(EtherType(protocol), rest))
+    };
+    let ip = |data| LaxSlicedPacket::from_ip(data).map_err(|_| Unread::Malformed);
+    match link {
+        DataLink::ETHERNET => LaxSlicedPacket::from_ethernet(data).map_err(|_| Unread::Malformed),
+        DataLink::LINUX_SLL => protocol_at(14, COOKED_LEN),
+        DataLink::LINUX_SLL2 => protocol_at(0, COOKED_V2_LEN),
+        // The family of the address in four bytes, of either order; the IP version says it too.
+        DataLink::NULL | DataLink::LOOP => ip(data.get(LOOPBACK_LEN..).ok_or(Unread::Malformed)?),
+        DataLink::RAW | DataLink::IPV4 | DataLink::IPV6 => ip(data),
+        _ => Err(Unread::Link),
+    }
+}

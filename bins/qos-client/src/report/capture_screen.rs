@@ -1,0 +1,168 @@
+//! What a capture shows, for people.
+
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use comfy_table::CellAlignment;
+
+use super::screen::{self, BLANK, bps, ms, table, write_table};
+use crate::capture::analysis::{self, Analysis};
+use crate::capture::conversations::{MAX_CONVERSATIONS, Udp};
+use crate::capture::tcp::Connection;
+use crate::capture::verify::{Value, Verified};
+
+/// All conversations of a capture.
+pub fn analysis(
+    out: &mut dyn Write,
+    path: &Path,
+    analysis: &Analysis,
+    loss_deadline: Duration,
+) -> io::Result<()> {
+    let (ended, conversations) = (&analysis.ended, &analysis.conversations);
+    writeln!(
+        out,
+        "{}: {} packets, {} UDP and {} TCP conversations",
+        path.display(),
+        ended.packets,
+        conversations.udp().len(),
+        conversations.tcp().len()
+    )?;
+    let skipped = ended.skipped;
+    for (packets, why) in [
+        (skipped.other_protocol, "neither UDP nor TCP"),
+        (skipped.fragments, "further fragments, which have no ports"),
+        (skipped.malformed, "cut off or damaged"),
+        (skipped.unknown_link, "on a kind of link that is not known"),
+    ] {
+        if packets > 0 {
+            writeln!(out, "  left out: {packets} packets, {why}")?;
+        }
+    }
+    if conversations.beyond > 0 {
+        writeln!(
+            out,
+            "  left out: {} packets of conversations beyond the first {MAX_CONVERSATIONS}",
+            conversations.beyond
+        )?;
+    }
+    if let Some(damage) = &ended.damaged {
+        writeln!(out, "  the rest of the file cannot be read: {damage}")?;
+    }
+    for conversation in conversations.udp() {
+        udp(out, conversation, loss_deadline)?;
+    }
+    for connection in conversations.tcp() {
+        tcp(out, connection)?;
+    }
+    Ok(())
+}
+
+fn udp(out: &mut dyn Write, udp: &Udp, loss_deadline: Duration) -> io::Result<()> {
+    writeln!(out, "\nudp {} ↔ {}", udp.client, udp.server)?;
+    let mut rates = table(["direction", "packets", "bytes", "rate of payload"]);
+    for (name, direction) in [("there", &udp.there), ("back", &udp.back)] {
+        rates.add_row([
+            name.to_owned(),
+            direction.packets.to_string(),
+            direction.bytes.to_string(),
+            bps(direction.bps()),
+        ]);
+    }
+    numbers_to_the_right(&mut rates);
+    write_table(out, &rates)?;
+    for stream in &udp.streams {
+        writeln!(
+            out,
+            "  RTP {} ssrc {:#010x} type {}: {} packets of {}, {} lost; jitter mean {}, max {}",
+            if stream.there { "there" } else { "back" },
+            stream.ssrc,
+            stream.payload_type,
+            stream.packets,
+            stream.expected(),
+            stream.lost(),
+            ms(stream.jitter.mean()),
+            ms(stream.jitter.max),
+        )?;
+    }
+    for probes in &udp.probes {
+        let figures = analysis::figures(udp, probes, loss_deadline, 0);
+        writeln!(out, "  probes of qos-client, run {:016x}", probes.run)?;
+        screen::path(out, &figures, loss_deadline)?;
+    }
+    Ok(())
+}
+
+fn tcp(out: &mut dyn Write, tcp: &Connection) -> io::Result<()> {
+    writeln!(
+        out,
+        "\ntcp {} ↔ {}: handshake {}{}",
+        tcp.client,
+        tcp.server,
+        ms(tcp.handshake),
+        if tcp.reset { ", reset" } else { "" }
+    )?;
+    let mut halves = table([
+        "direction",
+        "packets",
+        "bytes",
+        "rate of new bytes",
+        "sent again",
+        "out of order",
+    ]);
+    for (name, half) in [("there", &tcp.there), ("back", &tcp.back)] {
+        halves.add_row([
+            name.to_owned(),
+            half.packets.to_string(),
+            half.bytes.to_string(),
+            bps(half.rate.bps()),
+            half.retransmitted.to_string(),
+            half.out_of_order.to_string(),
+        ]);
+    }
+    numbers_to_the_right(&mut halves);
+    write_table(out, &halves)
+}
+
+/// The three observers side by side.
+pub fn verified(out: &mut dyn Write, verified: &Verified) -> io::Result<()> {
+    let mut table = table(["figure", "client", "capture", "tshark", ""]);
+    for compared in &verified.figures {
+        let agrees = if compared.agrees() {
+            "same"
+        } else {
+            "DIFFERENT"
+        };
+        table.add_row([
+            compared.name.to_owned(),
+            value(compared.client),
+            value(compared.file),
+            value(compared.tshark),
+            agrees.to_owned(),
+        ]);
+    }
+    for column in 1..=3 {
+        if let Some(column) = table.column_mut(column) {
+            column.set_cell_alignment(CellAlignment::Right);
+        }
+    }
+    write_table(out, &table)?;
+    if !verified.tshark {
+        writeln!(out, "  tshark is not installed here: its column is blank")?;
+    }
+    Ok(())
+}
+
+fn value(value: Value) -> String {
+    match value {
+        Value::Blank => BLANK.to_owned(),
+        Value::Count(count) => count.to_string(),
+        Value::Time(time) => ms(Some(time)),
+    }
+}
+
+fn numbers_to_the_right(table: &mut comfy_table::Table) {
+    for column in table.column_iter_mut().skip(1) {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+}

@@ -1,0 +1,309 @@
+//! Captures held against what made them, and against tshark: our own, and those of dumpcap on
+//! loopback and on a veth pair with losses.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails where it stands"
+)]
+
+mod echo;
+
+use std::fs::File;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::os::fd::AsFd as _;
+use std::path::Path;
+use std::process::{Child, Command, Output, Stdio};
+use std::time::{Duration, Instant};
+
+use echo::{Echo, after_ms};
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
+use serde_json::Value;
+use testkit::netns::{self, Chain};
+
+fn qos_client(folder: &Path, arguments: &str) -> Output {
+    Command::new(env!("CARGO_BIN_EXE_qos-client"))
+        .args(arguments.split_whitespace())
+        .current_dir(folder)
+        .stdin(Stdio::null())
+        .output()
+        .unwrap()
+}
+
+fn text(bytes: &[u8]) -> String {
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+fn flows(folder: &Path, file: &str) -> Vec<Value> {
+    let output = qos_client(folder, &format!("analyze --json {file}"));
+    assert!(output.status.success(), "{output:?}");
+    let flows = serde_json::Deserializer::from_slice(&output.stdout).into_iter();
+    flows.map(Result::unwrap).collect()
+}
+
+/// What tshark prints of these fields, a line for each packet that the filter takes.
+fn tshark(file: &Path, filter: &str, fields: &[&str]) -> Vec<String> {
+    let mut command = Command::new("tshark");
+    command.arg("-n").arg("-r").arg(file);
+    command.args(["-Y", filter, "-T", "fields", "-E", "occurrence=f"]);
+    for field in fields {
+        command.args(["-e", field]);
+    }
+    let output = command.output().unwrap();
+    assert!(output.status.success(), "{output:?}");
+    text(&output.stdout).lines().map(str::to_owned).collect()
+}
+
+fn sum(cells: &[String]) -> u64 {
+    cells
+        .iter()
+        .map(|cell| cell.trim().parse::<u64>().unwrap())
+        .sum()
+}
+
+/// dumpcap, from when it captures until it is stopped.
+struct Dumpcap {
+    child: Child,
+}
+
+impl Dumpcap {
+    fn start(mut command: Command, file: &Path) -> Dumpcap {
+        let mut child = command
+            .arg("-w")
+            .arg(file)
+            .stdin(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        // It says "File: …" once it captures.
+        let mut said = String::new();
+        let stderr = child.stderr.as_mut().unwrap();
+        let mut byte = [0];
+        while !(said.contains("File:") && said.ends_with('\n')) {
+            assert_eq!(stderr.read(&mut byte).unwrap(), 1, "dumpcap: {said}");
+            said.push(char::from(byte[0]));
+        }
+        Dumpcap { child }
+    }
+
+    fn stop(mut self) {
+        // What it has not read from the kernel's ring yet would be missing.
+        std::thread::sleep(Duration::from_millis(500));
+        kill_process(Pid::from_child(&self.child), Signal::INT).unwrap();
+        self.child.wait().unwrap();
+    }
+}
+
+fn left_out(test: &str, tools: &[&str]) -> bool {
+    let missing = netns::unavailable(tools);
+    if let Some(reason) = &missing {
+        eprintln!("left out: {test} ({reason})");
+    }
+    missing.is_some()
+}
+
+#[test]
+fn a_test_and_its_capture_agree_and_tshark_with_both() {
+    // 5 of 60 lost, 4 doubled, 6 overtaken.
+    let echo = Echo::start(|sequence| match sequence % 12 {
+        3 => vec![],
+        7 => after_ms(25),
+        9 if sequence < 48 => [after_ms(0), after_ms(1)].concat(),
+        _ => after_ms(0),
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let port = echo.address.port();
+    let order = "--packets 60 --interval 10ms --loss-deadline 300ms --capture run.pcapng";
+    let output = qos_client(folder.path(), &format!("verify --udp-port {port} {order}"));
+    let said = text(&output.stdout);
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    assert!(!said.contains("DIFFERENT"), "{said}");
+    for (figure, value) in [("packets sent", 60), ("lost", 5), ("duplicates", 4)] {
+        let line = said.lines().find(|line| line.contains(figure)).unwrap();
+        let cells: Vec<&str> = line[figure.len() + 2..].split_whitespace().collect();
+        let value = value.to_string();
+        assert_eq!(cells[..2], [&value, &value], "{line}");
+        let with_tshark = said.contains("tshark is not installed") || figure == "duplicates";
+        assert!(with_tshark || cells[2] == value, "{line}");
+    }
+    let flows = flows(folder.path(), "run.pcapng");
+    assert_eq!(flows.len(), 1);
+    let figures = &flows[0]["probes"][0]["figures"];
+    assert_eq!(
+        (&figures["packets_lost"], &figures["duplicates"]),
+        (&5.into(), &4.into())
+    );
+    assert_eq!(flows[0]["rtp"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_file_that_is_no_capture_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("text"), "name,mark\n").unwrap();
+    for (file, said) in [
+        (
+            "text",
+            "qos-client: text is no capture: it begins neither as pcapng nor as pcap\n",
+        ),
+        (
+            "none",
+            "qos-client: cannot read none: No such file or directory (os error 2)\n",
+        ),
+    ] {
+        let output = qos_client(folder.path(), &format!("analyze {file}"));
+        assert_eq!(
+            (output.status.code(), text(&output.stderr)),
+            (Some(2), said.to_owned())
+        );
+    }
+}
+
+#[test]
+fn what_dumpcap_sees_on_loopback_is_what_the_test_measured() {
+    if left_out(
+        "what_dumpcap_sees_on_loopback_is_what_the_test_measured",
+        &["dumpcap", "tshark"],
+    ) {
+        return;
+    }
+    let echo = Echo::start(|sequence| {
+        if sequence % 10 == 4 {
+            vec![]
+        } else {
+            after_ms(2)
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("lo.pcapng");
+    let port = echo.address.port();
+    let mut command = Command::new("dumpcap");
+    command.args(["-i", "lo", "-f", &format!("udp port {port}")]);
+    let dumpcap = Dumpcap::start(command, &file);
+    let order =
+        format!("udp --json --udp-port {port} --packets 100 --interval 4ms --loss-deadline 300ms");
+    let output = qos_client(folder.path(), &order);
+    dumpcap.stop();
+    let end: Value = serde_json::from_str(text(&output.stdout).lines().last().unwrap()).unwrap();
+    let measured = &end["results"][0]["figures"];
+
+    let flows = flows(folder.path(), "lo.pcapng");
+    let seen = &flows[0]["probes"][0]["figures"];
+    for figure in [
+        "packets_sent",
+        "packets_answered",
+        "packets_lost",
+        "loss_pct",
+        "ipdv_n",
+    ] {
+        assert_eq!(seen[figure], measured[figure], "{figure}");
+    }
+    // dumpcap takes the time of sending in the kernel, the client before the call.
+    let mean = |figures: &Value| figures["rtt_mean_ns"].as_f64().unwrap();
+    let apart = (mean(seen) - mean(measured)).abs();
+    assert!(apart < 1e6, "{} {}", mean(seen), mean(measured));
+
+    let there = tshark(&file, &format!("udp.dstport=={port}"), &["udp.length"]);
+    let back = tshark(&file, &format!("udp.srcport=={port}"), &["udp.length"]);
+    for (way, seen) in [("there", there), ("back", back)] {
+        let (packets, bytes) = (seen.len() as u64, sum(&seen) - 8 * seen.len() as u64);
+        assert_eq!(flows[0][way]["packets"], packets);
+        assert_eq!(flows[0][way]["payload_bytes"], bytes);
+    }
+}
+
+/// Runs `work` in a thread that is in this namespace.
+fn within<T: Send + 'static>(
+    namespace: &str,
+    work: impl FnOnce() -> T + Send + 'static,
+) -> std::thread::JoinHandle<T> {
+    let namespace = File::open(format!("/var/run/netns/{namespace}")).unwrap();
+    std::thread::spawn(move || {
+        move_into_link_name_space(namespace.as_fd(), Some(LinkNameSpaceType::Network)).unwrap();
+        work()
+    })
+}
+
+#[test]
+fn of_a_transfer_with_losses_on_a_veth_pair_tshark_says_the_same() {
+    const BYTES: usize = 400_000;
+    if left_out(
+        "of_a_transfer_with_losses_on_a_veth_pair_tshark_says_the_same",
+        &["dumpcap", "tshark", "nft"],
+    ) {
+        return;
+    }
+    let chain = Chain::new(0).unwrap();
+    // Segments of an Ethernet's size, so that some are lost and most are not.
+    let one_at_a_time = ["link", "set", "right", "gso_max_segs", "1"];
+    chain.run(0, "ip", &one_at_a_time).unwrap();
+    chain
+        .drop_packets(
+            1,
+            "input",
+            "tcp dport 7000 meta length > 1000 numgen random mod 100 < 6",
+        )
+        .unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("veth.pcapng");
+    let capture = chain.command(0, "dumpcap", &["-i", "right", "-f", "tcp port 7000"]);
+    let dumpcap = Dumpcap::start(capture, &file);
+    let address: SocketAddr = format!("{}:7000", chain.server_v4()).parse().unwrap();
+    let listener = within(chain.namespace(1), move || {
+        TcpListener::bind(address).unwrap()
+    });
+    let listener = listener.join().unwrap();
+    let receiving = std::thread::spawn(move || {
+        let (mut stream, _) = listener.accept().unwrap();
+        std::io::copy(&mut stream, &mut std::io::sink()).unwrap()
+    });
+    let sending = within(chain.namespace(0), move || {
+        let mut stream = TcpStream::connect(address).unwrap();
+        stream.write_all(&vec![7; BYTES]).unwrap();
+    });
+    sending.join().unwrap();
+    assert_eq!(receiving.join().unwrap(), BYTES as u64);
+    dumpcap.stop();
+
+    let flows = flows(folder.path(), "veth.pcapng");
+    assert_eq!(flows.len(), 1);
+    let (there, back) = (&flows[0]["there"], &flows[0]["back"]);
+    let payload = tshark(&file, "tcp.dstport==7000", &["tcp.len"]);
+    assert_eq!(there["packets"], payload.len() as u64);
+    assert_eq!(there["payload_bytes"], sum(&payload));
+    assert_eq!(
+        back["packets"],
+        tshark(&file, "tcp.srcport==7000", &["tcp.len"]).len() as u64
+    );
+    // Whether a segment was sent again or overtaken, tshark guesses by its timing.
+    let again = "tcp.analysis.retransmission || tcp.analysis.out_of_order";
+    let again = tshark(
+        &file,
+        &format!("tcp.dstport==7000 && tcp.len > 0 && ({again})"),
+        &["tcp.len"],
+    );
+    let ours = there["retransmitted"].as_u64().unwrap() + there["out_of_order"].as_u64().unwrap();
+    assert_eq!(ours, again.len() as u64);
+    assert!(ours > 0, "nothing was lost");
+    let initial = tshark(
+        &file,
+        "tcp.analysis.initial_rtt",
+        &["tcp.analysis.initial_rtt"],
+    );
+    let initial: f64 = initial[0].trim().parse().unwrap();
+    let handshake = flows[0]["handshake_ns"].as_f64().unwrap() / 1e9;
+    assert!((handshake - initial).abs() < 1e-8, "{handshake} {initial}");
+}
+
+#[test]
+fn reading_a_large_capture_takes_little_time() {
+    // 20,000 packets of a test that was never run would do; those of one that was are at hand.
+    let echo = Echo::start(|_| after_ms(0));
+    let folder = tempfile::tempdir().unwrap();
+    let port = echo.address.port();
+    let order = format!("udp --udp-port {port} --packets 5000 --interval 0.1 --capture big.pcapng");
+    assert!(qos_client(folder.path(), &order).status.success());
+    let begun = Instant::now();
+    assert_eq!(flows(folder.path(), "big.pcapng").len(), 1);
+    assert!(begun.elapsed() < Duration::from_secs(10));
+}
