@@ -211,7 +211,7 @@ fn the_highest_sequence_number_takes_no_more_memory_than_a_test_would() {
             &ip_packet(false, &probe(sequence)),
         );
         read_from(&*file, *file.first_chunk().unwrap(), &mut |packet| {
-            conversations.add(&packet)
+            conversations.add(&packet);
         })
         .unwrap();
     }

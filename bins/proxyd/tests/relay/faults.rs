@@ -8,6 +8,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use netio::udp;
+use netproto::probe::{self, Node, Probe};
 use proxyd::impair::live::Live;
 use proxyd::impair::schedule::{Fate, Passage, Schedule};
 use proxyd::impair::{Direction, Impairment};
@@ -295,4 +296,44 @@ fn what_is_held_at_the_stop_still_arrives_in_time() {
     assert_eq!(receive(&target).unwrap().0, b"held");
     assert!(sent.elapsed() >= 300 * MS);
     relay.stop();
+}
+
+#[test]
+fn a_probe_that_asks_is_told_how_long_it_was_held_in_each_direction() {
+    const TO_TARGET: Duration = Duration::from_millis(30);
+    const TO_CLIENT: Duration = Duration::from_millis(10);
+    let (target, config) = target_of(FAMILIES[0]);
+    let text = "to-target: delay=30ms to-client: delay=10ms";
+    let relay = Relay::start(ordered(config, text));
+    let client = relay.client();
+    let probe = |stamps| {
+        let mut datagram = vec![0; 128];
+        let probe = Probe {
+            run: 1,
+            nonce: 2,
+            sequence: 3,
+            stamps,
+        };
+        probe.encode(&mut datagram).unwrap();
+        datagram
+    };
+    client.send(&probe(false)).unwrap();
+    answer_one(&target);
+    assert_eq!(receive(&client).unwrap().0, probe(false));
+    let begun = Instant::now();
+    client.send(&probe(true)).unwrap();
+    answer_one(&target);
+    let answer = receive(&client).unwrap().0;
+    let stamps: Vec<_> = probe::stamps(&answer).collect();
+    assert_eq!(stamps.len(), 2, "{stamps:?}");
+    for (stamp, held) in stamps.iter().zip([TO_TARGET, TO_CLIENT]) {
+        assert_eq!(stamp.node, Node::Relay);
+        let residence = stamp.departed.checked_sub(stamp.arrived).unwrap();
+        assert!(
+            residence >= held && residence < begun.elapsed(),
+            "{stamps:?}"
+        );
+    }
+    // Both by the relay's own clock.
+    assert!(stamps[0].departed <= stamps[1].arrived, "{stamps:?}");
 }
