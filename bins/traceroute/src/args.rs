@@ -1,7 +1,8 @@
 //! The command line; nothing below this file knows clap.
 
 use std::ffi::OsString;
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Parser;
@@ -9,17 +10,30 @@ use netio::icmp::Binding;
 use netio::usage::Refusal;
 use netproto::icmp::Version;
 
-use crate::config::{Config, Method};
+use crate::config::{Config, Method, Networks};
 use crate::session::{Plan, Waits};
 
 /// The port where traceroutes have always begun.
 const DEFAULT_PORT: u16 = 33_434;
+const DNS: u16 = 53;
+const HTTP: u16 = 80;
+/// For experiments (RFC 3692).
+const EXPERIMENT: u8 = 253;
+const DEFAULT_WINDOW: u16 = 32;
+const DEFAULT_WAIT: Duration = Duration::from_secs(5);
+/// Of the 40 octets that an IPv4 header has for options, 4 begin the route and 4 are the target.
+const MOST_GATEWAYS: usize = 8;
+
+const PROBES: &str = "Probes";
+const HOPS: &str = "Hops and waits";
+const TOLD: &str = "What is told";
 
 const EXAMPLES: &str = "\
 Examples:
   traceroute HOST              by UDP, names looked up beside the probing
   traceroute -n HOST           addresses only
   traceroute -I HOST           by echo requests, which more firewalls let through
+  traceroute -T -p 443 HOST    by TCP to the port that must be open anyway
   traceroute -q 1 -w 1 HOST    one probe a hop, at most a second's wait
   traceroute -f 4 -m 8 HOST    only hops 4 to 8
   traceroute -6 HOST           by IPv6
@@ -37,57 +51,132 @@ Exit codes: 0 the trace was made, whether or not it got there; 2 anything else."
 
 /// Find the routers between here and a host.
 #[derive(Debug, Parser)]
-#[command(name = "traceroute", version, after_help = EXAMPLES)]
+#[command(name = "traceroute", version, args_override_self = true, after_help = EXAMPLES)]
 #[expect(clippy::struct_excessive_bools, reason = "one flag each")]
 pub struct Args {
     /// Name or address to find the way to
     host: String,
-    /// Octets of a probe, IP header included [default: 60, by IPv6 80]
+    /// Octets of a probe, IP header included [default: 60, by IPv6 80; by TCP always so]
     #[arg(value_name = "OCTETS", value_parser = clap::value_parser!(u16).range(28..=65_000))]
     packet_len: Option<u16>,
+
     /// Probe with echo requests
-    #[arg(short = 'I', long)]
+    #[arg(short = 'I', long, help_heading = PROBES, group = "method")]
     icmp: bool,
+    /// Probe with TCP SYN, port 80; a connection that the target opens is reset half open
+    #[arg(short = 'T', long, help_heading = PROBES, group = "method")]
+    tcp: bool,
+    /// Probe with UDP to port 53; with -L with UDP-Lite
+    #[arg(short = 'U', long, help_heading = PROBES, group = "method")]
+    udp: bool,
+    /// With -U: UDP-Lite (RFC 3828)
+    #[arg(short = 'L', long, help_heading = PROBES, requires = "udp")]
+    lite: bool,
+    /// Probe with packets of this IP protocol, without a header; one at a time, 5 s each
+    #[arg(short = 'P', long, value_name = "NUMBER", help_heading = PROBES, group = "method")]
+    protocol: Option<u8>,
+    /// Method by name, as the Linux traceroute has them
+    #[arg(short = 'M', long = "module", value_name = "NAME", help_heading = PROBES, group = "method")]
+    module: Option<Module>,
     /// Raise the UDP port from probe to probe, as traceroutes did before load balancers
-    #[arg(long, conflicts_with = "icmp")]
+    #[arg(long, help_heading = PROBES, group = "method")]
     classic: bool,
+    /// Destination port: of UDP 33434 (-U: 53), of TCP 80
+    #[arg(short = 'p', long, value_name = "PORT", help_heading = PROBES,
+          value_parser = clap::value_parser!(u16).range(1..), conflicts_with_all = ["icmp", "protocol"])]
+    port: Option<u16>,
+    /// Source port
+    #[arg(long, value_name = "PORT", help_heading = PROBES,
+          value_parser = clap::value_parser!(u16).range(1..), conflicts_with_all = ["icmp", "protocol"])]
+    sport: Option<u16>,
+    /// Source address
+    #[arg(short = 's', long, value_name = "ADDRESS", help_heading = PROBES)]
+    source: Option<IpAddr>,
+    /// Interface to send from
+    #[arg(short = 'i', long, value_name = "NAME", help_heading = PROBES)]
+    interface: Option<String>,
+    /// Go by way of these routers, with commas between them (loose source routing, IPv4)
+    #[arg(short = 'g', long = "gateway", value_name = "ADDRESS", help_heading = PROBES,
+          value_delimiter = ',')]
+    gateways: Vec<Ipv4Addr>,
+    /// Type of service or traffic class: DSCP and ECN in one octet
+    #[arg(short = 't', long, value_name = "OCTET", help_heading = PROBES)]
+    tos: Option<u8>,
+    /// Forbid routers to fragment the probes
+    #[arg(short = 'F', long, help_heading = PROBES)]
+    dont_fragment: bool,
+    /// Use IPv4
+    #[arg(short = '4', long, conflicts_with = "ipv6", help_heading = PROBES)]
+    ipv4: bool,
+    /// Use IPv6
+    #[arg(short = '6', long, help_heading = PROBES)]
+    ipv6: bool,
+
     /// First TTL to probe
     #[arg(short = 'f', long = "first", value_name = "TTL", default_value_t = 1,
-          value_parser = clap::value_parser!(u8).range(1..))]
+          value_parser = clap::value_parser!(u8).range(1..), help_heading = HOPS)]
     first_ttl: u8,
     /// Last TTL to probe
     #[arg(short = 'm', long = "max-hops", value_name = "TTL", default_value_t = 30,
-          value_parser = clap::value_parser!(u8).range(1..))]
+          value_parser = clap::value_parser!(u8).range(1..), help_heading = HOPS)]
     max_ttl: u8,
+    /// End after so many silent hops in a row, when nothing behind them answers
+    #[arg(long, value_name = "HOPS", help_heading = HOPS,
+          value_parser = clap::value_parser!(u8).range(1..))]
+    gap: Option<u8>,
     /// Probes for each hop
     #[arg(short = 'q', long, value_name = "N", default_value_t = 3,
-          value_parser = clap::value_parser!(u8).range(1..=10))]
+          value_parser = clap::value_parser!(u8).range(1..=10), help_heading = HOPS)]
     queries: u8,
-    /// Probes on their way at once
-    #[arg(short = 'N', long = "sim-queries", value_name = "N", default_value_t = 32,
-          value_parser = clap::value_parser!(u16).range(1..))]
-    window: u16,
+    /// Probes on their way at once [default: 32]
+    #[arg(short = 'N', long = "sim-queries", value_name = "N",
+          value_parser = clap::value_parser!(u16).range(1..), help_heading = HOPS)]
+    window: Option<u16>,
     /// Seconds to wait for an answer; less once this hop (HERE times) or a later one (NEAR times)
-    /// has answered faster
-    #[arg(short = 'w', long, value_name = "MAX[,HERE,NEAR]", default_value = "5,3,10",
-          value_parser = waits)]
-    wait: Waits,
-    /// Destination port of UDP probes
-    #[arg(short = 'p', long, value_name = "PORT", default_value_t = DEFAULT_PORT,
-          value_parser = clap::value_parser!(u16).range(1..), conflicts_with = "icmp")]
-    port: u16,
-    /// Source address
-    #[arg(short = 's', long, value_name = "ADDRESS")]
-    source: Option<IpAddr>,
+    /// has answered faster [default: 5,3,10]
+    #[arg(short = 'w', long, value_name = "MAX[,HERE,NEAR]", value_parser = waits,
+          help_heading = HOPS)]
+    wait: Option<Waits>,
+    /// At least this long between two probes: seconds, or milliseconds if it is more than 10
+    #[arg(short = 'z', long = "sendwait", value_name = "TIME", default_value = "0",
+          value_parser = spacing, help_heading = HOPS)]
+    sendwait: Duration,
+
     /// Print addresses only, look up no names
-    #[arg(short = 'n', long)]
+    #[arg(short = 'n', long, help_heading = TOLD)]
     numeric: bool,
-    /// Use IPv4
-    #[arg(short = '4', long, conflicts_with = "ipv6")]
-    ipv4: bool,
-    /// Use IPv6
-    #[arg(short = '6', long)]
-    ipv6: bool,
+    /// Print the autonomous system of each address, from DNS or --as-table
+    #[arg(short = 'A', long, help_heading = TOLD)]
+    as_path_lookups: bool,
+    /// File of "PREFIX AS" lines, such as "192.0.2.0/24 64496" (also CAIDA's pfx2as), to take
+    /// autonomous systems from; implies -A
+    #[arg(long, value_name = "FILE", help_heading = TOLD)]
+    as_table: Option<PathBuf>,
+    /// Zones of the DNS service that knows autonomous systems, for IPv4 and IPv6
+    #[arg(long, value_name = "ZONE4,ZONE6", value_parser = zones, help_heading = TOLD,
+          default_value = "origin.asn.cymru.com,origin6.asn.cymru.com")]
+    as_zones: (String, String),
+    /// Print what routers append to their errors: MPLS labels, interfaces
+    #[arg(short = 'e', long, help_heading = TOLD)]
+    extensions: bool,
+    /// Find the path's MTU on the way: F=MTU where a router told it, F~MTU where larger probes
+    /// vanish without a word; implies -F -N 1
+    #[arg(long, help_heading = TOLD)]
+    mtu: bool,
+    /// Print '-HOPS' where the way back seems to have another length
+    #[arg(long, help_heading = TOLD)]
+    back: bool,
+}
+
+/// The methods by the names that the Linux traceroute has for them.
+#[derive(Debug, Clone, Copy, clap::ValueEnum)]
+enum Module {
+    Default,
+    Icmp,
+    Tcp,
+    Udp,
+    Udplite,
+    Raw,
 }
 
 /// Reads and checks the command line.
@@ -107,67 +196,157 @@ impl Args {
                 self.first_ttl, self.max_ttl
             ));
         }
-        let asked = match (self.ipv4, self.ipv6) {
-            (true, _) => Some(Version::V4),
-            (_, true) => Some(Version::V6),
-            _ => None,
-        };
-        let version = match (asked, self.source.map(Version::of)) {
-            (Some(asked), Some(source)) if asked != source => {
-                return Err("the source address is of the other IP version: drop -4 or -6".into());
-            }
-            (asked, source) => asked.or(source),
-        };
-        let method = if self.icmp {
-            Method::Icmp
-        } else {
-            Method::Udp {
-                port: self.port,
-                classic: self.classic,
-            }
-        };
+        let version = self.version()?;
+        let method = self.method()?;
+        let one_by_one = self.mtu || matches!(method, Method::Raw { .. });
         let plan = Plan {
             first_ttl: self.first_ttl,
             max_ttl: self.max_ttl,
             queries: self.queries,
-            window: usize::from(self.window),
-            waits: self.wait,
+            window: usize::from(match self.window {
+                _ if one_by_one => 1,
+                Some(asked) => asked,
+                None => DEFAULT_WINDOW,
+            }),
+            spacing: self.sendwait,
+            waits: match self.wait {
+                Some(asked) => asked,
+                // What an error quotes of another protocol may not tell its probes apart.
+                None if matches!(method, Method::Raw { .. }) => Waits::only(DEFAULT_WAIT),
+                None => Waits::default(),
+            },
+            packet_len: 0,
+            discover_mtu: self.mtu,
+            least_len: 0,
+            gap: self.gap,
         };
         if let Method::Udp { port, .. } = method
             && usize::from(port) + plan.probes() > usize::from(u16::MAX)
         {
             return Err(format!("there are not enough ports after {port}: lower -p"));
         }
+        if self.mtu && matches!(method, Method::Tcp { .. }) {
+            return Err("SYN segments have one size: leave out --mtu or -T".into());
+        }
+        if self.gateways.len() > MOST_GATEWAYS {
+            return Err(format!(
+                "an IPv4 header has room for {MOST_GATEWAYS} routers after -g"
+            ));
+        }
+        let networks = match self.as_table {
+            Some(table) => Some(Networks::Table(table)),
+            None => self.as_path_lookups.then_some(Networks::Service {
+                zone_v4: self.as_zones.0,
+                zone_v6: self.as_zones.1,
+            }),
+        };
         Ok(Config {
             host: self.host,
             version,
             binding: Binding {
                 source: self.source,
-                interface: None,
+                interface: self.interface,
             },
+            source_port: self.sport,
             method,
+            traffic_class: self.tos,
+            dont_fragment: self.dont_fragment || self.mtu,
+            gateways: self.gateways,
             packet_len: self.packet_len,
             plan,
             numeric: self.numeric,
+            back: self.back,
+            extensions: self.extensions,
+            networks,
+        })
+    }
+
+    /// The IP version that the flags ask for, which must not contradict each other.
+    fn version(&self) -> Result<Option<Version>, String> {
+        let asked = match (self.ipv4, self.ipv6) {
+            (true, _) => Some(Version::V4),
+            (_, true) => Some(Version::V6),
+            _ => None,
+        };
+        let by_gateway = (!self.gateways.is_empty()).then_some(Version::V4);
+        let by_source = self.source.map(Version::of);
+        let mut version = asked;
+        for implied in [by_gateway, by_source].into_iter().flatten() {
+            match version {
+                Some(other) if other != implied => {
+                    return Err("-4, -6, -s and -g are of two IP versions: drop one of them".into());
+                }
+                _ => version = Some(implied),
+            }
+        }
+        Ok(version)
+    }
+
+    fn method(&self) -> Result<Method, String> {
+        let port = |default: u16| self.port.unwrap_or(default);
+        let udp = |default: u16, classic: bool| Method::Udp {
+            port: port(default),
+            classic,
+        };
+        let raw = |protocol: u8| match protocol {
+            1 | 58 => Err("by ICMP probes are echo requests: use -I instead of -P"),
+            6 => Err("TCP takes a header: use -T instead of -P"),
+            17 | 136 => Err("UDP takes a header: use -U or -UL instead of -P"),
+            protocol => Ok(Method::Raw { protocol }),
+        };
+        Ok(match self.module {
+            Some(Module::Icmp) => Method::Icmp,
+            Some(Module::Tcp) => Method::Tcp { port: port(HTTP) },
+            Some(Module::Udp) => udp(DNS, false),
+            Some(Module::Udplite) => Method::UdpLite { port: port(DNS) },
+            Some(Module::Raw) => raw(EXPERIMENT)?,
+            _ if self.icmp => Method::Icmp,
+            _ if self.tcp => Method::Tcp { port: port(HTTP) },
+            _ if self.udp && self.lite => Method::UdpLite { port: port(DNS) },
+            _ if self.udp => udp(DNS, false),
+            _ => match self.protocol {
+                Some(protocol) => raw(protocol)?,
+                None => udp(DEFAULT_PORT, self.classic),
+            },
         })
     }
 }
 
 fn waits(text: &str) -> Result<Waits, String> {
     const NEEDED: &str = "one to three numbers such as 5 or 5,3,10 are needed";
-    let mut numbers = [5.0, 3.0, 10.0];
-    for (at, part) in text.split(',').enumerate() {
-        let number = numbers.get_mut(at).ok_or(NEEDED)?;
-        *number = part
-            .parse()
+    let mut numbers = text.split([',', '/']).map(|part| {
+        part.parse()
             .ok()
             .filter(|value: &f64| (0.0..=86_400.0).contains(value))
-            .ok_or(NEEDED)?;
+            .ok_or(NEEDED)
+    });
+    let max = Duration::from_secs_f64(numbers.next().unwrap_or(Err(NEEDED))?);
+    // As the Linux traceroute: with a maximum alone, nothing shortens the wait.
+    let here = numbers.next().unwrap_or(Ok(0.0))?;
+    let near = numbers.next().unwrap_or(Ok(0.0))?;
+    if numbers.next().is_some() {
+        return Err(NEEDED.into());
     }
-    let [max, here, near] = numbers;
-    Ok(Waits {
-        max: Duration::from_secs_f64(max),
-        here,
-        near,
-    })
+    Ok(Waits { max, here, near })
+}
+
+fn spacing(text: &str) -> Result<Duration, String> {
+    let number: f64 = text
+        .parse()
+        .ok()
+        .filter(|value| (0.0..=3_600_000.0).contains(value))
+        .ok_or("a number of seconds such as 0.5, or of milliseconds above 10, is needed")?;
+    let seconds = if number > 10.0 {
+        number / 1000.0
+    } else {
+        number
+    };
+    Ok(Duration::from_secs_f64(seconds))
+}
+
+fn zones(text: &str) -> Result<(String, String), String> {
+    match text.split_once(',') {
+        Some((v4, v6)) if !v4.is_empty() && !v6.is_empty() => Ok((v4.to_owned(), v6.to_owned())),
+        _ => Err("two DNS zones with a comma between them are needed".into()),
+    }
 }

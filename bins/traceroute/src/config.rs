@@ -1,39 +1,143 @@
 //! What the user asked for, checked.
 
+use std::net::Ipv4Addr;
+use std::path::PathBuf;
+
 use netio::icmp::Binding;
 use netproto::icmp::Version;
 
 use crate::session::Plan;
+use crate::wire::{SHORTEST_PAYLOAD_LEN, SYN_LEN};
+
+/// Octets behind the IP header of a probe, where the user does not say otherwise.
+const DEFAULT_PAYLOAD_LEN: usize = 40;
+/// A probe that is to find the path's MTU begins with more than any link takes.
+const PROBE_LEN_FOR_MTU: u16 = 65_000;
 
 /// A run of traceroute.
 #[derive(Debug, Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "one flag each")]
 pub struct Config {
     /// The name or address to find the way to.
     pub host: String,
     /// The IP version to use, where the user cares.
     pub version: Option<Version>,
-    /// Source address.
+    /// Source address and interface.
     pub binding: Binding,
+    /// The source port, or nothing for the kernel's choice.
+    pub source_port: Option<u16>,
     /// What the probes are.
     pub method: Method,
+    /// DSCP and ECN.
+    pub traffic_class: Option<u8>,
+    /// Whether routers may not fragment the probes.
+    pub dont_fragment: bool,
+    /// Routers to go by, loosely; IPv4 only.
+    pub gateways: Vec<Ipv4Addr>,
     /// The probes' datagrams in octets, IP header included; nothing means 40 and the IP header.
     pub packet_len: Option<u16>,
-    /// Which probes, how many at once, how long to wait.
+    /// Which probes, how many at once, how long to wait; its lengths are set when the IP version
+    /// is known.
     pub plan: Plan,
     /// Addresses only, no names.
     pub numeric: bool,
+    /// Whether the way back is told where its length differs.
+    pub back: bool,
+    /// Whether what routers append to their errors is told.
+    pub extensions: bool,
+    /// Where the networks of addresses are looked up, if they are.
+    pub networks: Option<Networks>,
+}
+
+/// Where the autonomous systems of addresses are looked up.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Networks {
+    /// In a file of prefixes and numbers.
+    Table(PathBuf),
+    /// By DNS, below these zones for IPv4 and IPv6.
+    Service {
+        /// For IPv4.
+        zone_v4: String,
+        /// For IPv6.
+        zone_v6: String,
+    },
 }
 
 /// What the probes are.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Method {
-    /// UDP datagrams to a port where nobody listens.
+    /// UDP datagrams.
     Udp {
         /// The destination port, or with `classic` the first of them.
         port: u16,
         /// One port after the other instead of one flow.
         classic: bool,
     },
+    /// UDP-Lite datagrams (RFC 3828).
+    UdpLite {
+        /// The destination port.
+        port: u16,
+    },
     /// Echo requests.
     Icmp,
+    /// SYN segments.
+    Tcp {
+        /// The destination port.
+        port: u16,
+    },
+    /// Another protocol, without a header.
+    Raw {
+        /// Its number.
+        protocol: u8,
+    },
+}
+
+impl Method {
+    /// The destination port; 0 where there is none.
+    pub const fn port(self) -> u16 {
+        match self {
+            Method::Udp { port, .. } | Method::UdpLite { port } | Method::Tcp { port } => port,
+            Method::Icmp | Method::Raw { .. } => 0,
+        }
+    }
+}
+
+impl Config {
+    /// Octets of IP header, options included.
+    pub fn ip_header_len(&self, version: Version) -> usize {
+        match version {
+            Version::V4 if self.gateways.is_empty() => 20,
+            // Three octets of option header and one for alignment, the gateways, the target.
+            Version::V4 => 20 + 4 + 4 * (self.gateways.len() + 1),
+            Version::V6 => 40,
+        }
+    }
+
+    /// The plan with its lengths, which depend on the IP version.
+    pub fn plan_for(&self, version: Version) -> Plan {
+        let header = self.ip_header_len(version);
+        let len = |payload: usize| (header + payload) as u16;
+        let (packet_len, least_len) = if matches!(self.method, Method::Tcp { .. }) {
+            (len(SYN_LEN), len(SYN_LEN))
+        } else {
+            let default = if self.plan.discover_mtu {
+                PROBE_LEN_FOR_MTU
+            } else {
+                len(DEFAULT_PAYLOAD_LEN)
+            };
+            let least = len(SHORTEST_PAYLOAD_LEN);
+            let asked = self.packet_len.unwrap_or(default).max(least);
+            (asked, len(DEFAULT_PAYLOAD_LEN).min(asked))
+        };
+        Plan {
+            packet_len,
+            least_len,
+            ..self.plan
+        }
+    }
+
+    /// Whether only raw sockets tell what is asked for: they show whole errors.
+    pub const fn takes_raw(&self) -> bool {
+        self.extensions
+    }
 }

@@ -1,8 +1,6 @@
 //! What an answer says about the way: a router passed, the target, or a mark such as !H.
 
-use std::fmt;
-
-use netproto::icmp::{Reason, TimeExceeded, Unreachable};
+use netproto::icmp::{Reason, TimeExceeded, Unreachable, Version};
 
 /// What an answer says.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -28,69 +26,83 @@ impl Mark {
     }
 }
 
-/// Nothing, or a space and the mark of the Linux traceroute.
-impl fmt::Display for Mark {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+impl Mark {
+    /// Whether nothing lies behind who said this.
+    pub fn ends_the_way(self) -> bool {
+        self != Mark::Passing
+    }
+
+    /// Nothing, or the mark of the Linux traceroute: `!H`.
+    pub fn sign(self, version: Version) -> Option<String> {
         let Mark::Refused(reason) = self else {
-            return Ok(());
+            return None;
         };
-        match reason {
+        let sign = match reason {
             Reason::Unreachable(why) => match why {
                 Unreachable::NoRoute
                 | Unreachable::NetUnknown
                 | Unreachable::SourceHostIsolated
-                | Unreachable::NetForTypeOfService => f.write_str(" !N"),
+                | Unreachable::NetForTypeOfService => "!N",
                 Unreachable::Host
                 | Unreachable::HostUnknown
                 | Unreachable::HostForTypeOfService
-                | Unreachable::BeyondScope => f.write_str(" !H"),
-                Unreachable::Protocol => f.write_str(" !P"),
-                Unreachable::Port => Ok(()),
-                Unreachable::SourceRouteFailed => f.write_str(" !S"),
+                | Unreachable::BeyondScope => "!H",
+                Unreachable::Protocol => "!P",
+                Unreachable::Port => return None,
+                Unreachable::SourceRouteFailed => "!S",
                 Unreachable::NetProhibited
                 | Unreachable::HostProhibited
-                | Unreachable::AdministrativelyProhibited => f.write_str(" !X"),
-                Unreachable::PrecedenceViolation => f.write_str(" !V"),
-                Unreachable::PrecedenceCutoff => f.write_str(" !C"),
-                Unreachable::SourcePolicy => f.write_str(" !<5>"),
-                Unreachable::RejectRoute => f.write_str(" !<6>"),
-                Unreachable::Unknown(code) => write!(f, " !<{code}>"),
+                | Unreachable::AdministrativelyProhibited => "!X",
+                Unreachable::PrecedenceViolation => "!V",
+                Unreachable::PrecedenceCutoff => "!C",
+                Unreachable::SourcePolicy => "!<5>",
+                Unreachable::RejectRoute => "!<6>",
+                Unreachable::Unknown(code) => return Some(format!("!<{code}>")),
             },
-            Reason::PacketTooBig { mtu } => write!(f, " !F-{mtu}"),
-            Reason::ParameterProblem(_) => f.write_str(" !P"),
-            Reason::TimeExceeded(TimeExceeded::Reassembly) => f.write_str(" !<11-1>"),
-            Reason::TimeExceeded(_) => f.write_str(" !<11>"),
-            Reason::SourceQuench { .. } => f.write_str(" !<4>"),
-            Reason::Redirect(_) => f.write_str(" !<5>"),
-        }
+            Reason::PacketTooBig { mtu } => return Some(format!("!F-{mtu}")),
+            other => {
+                let (kind, code, _) = other.to_wire(version)?;
+                return Some(format!("!<{kind}-{code}>"));
+            }
+        };
+        Some(sign.to_owned())
     }
 }
 
 #[cfg(test)]
 mod tests {
+    use netproto::icmp::ParameterProblem;
+
     use super::*;
 
     #[test]
     fn the_marks_are_those_of_traceroute_8() {
-        for (why, mark) in [
-            (Unreachable::NoRoute, " !N"),
-            (Unreachable::Host, " !H"),
-            (Unreachable::Protocol, " !P"),
-            (Unreachable::Port, ""),
-            (Unreachable::SourceRouteFailed, " !S"),
-            (Unreachable::AdministrativelyProhibited, " !X"),
-            (Unreachable::PrecedenceViolation, " !V"),
-            (Unreachable::PrecedenceCutoff, " !C"),
-            (Unreachable::Unknown(42), " !<42>"),
+        for (why, sign) in [
+            (Unreachable::NoRoute, Some("!N")),
+            (Unreachable::Host, Some("!H")),
+            (Unreachable::Protocol, Some("!P")),
+            (Unreachable::Port, None),
+            (Unreachable::SourceRouteFailed, Some("!S")),
+            (Unreachable::AdministrativelyProhibited, Some("!X")),
+            (Unreachable::PrecedenceViolation, Some("!V")),
+            (Unreachable::PrecedenceCutoff, Some("!C")),
+            (Unreachable::Unknown(42), Some("!<42>")),
         ] {
+            let mark = Mark::of(Reason::Unreachable(why)).unwrap();
+            assert_eq!(mark.sign(Version::V4).as_deref(), sign, "{why:?}");
+        }
+        let too_big = Mark::of(Reason::PacketTooBig { mtu: 1400 }).unwrap();
+        assert_eq!(too_big.sign(Version::V6).as_deref(), Some("!F-1400"));
+        let problem = Reason::ParameterProblem(ParameterProblem {
+            code: 0,
+            pointer: 9,
+        });
+        for (version, sign) in [(Version::V4, "!<12-0>"), (Version::V6, "!<4-0>")] {
             assert_eq!(
-                Mark::of(Reason::Unreachable(why)).unwrap().to_string(),
-                mark,
-                "{why:?}"
+                Mark::of(problem).unwrap().sign(version).as_deref(),
+                Some(sign)
             );
         }
-        let too_big = Reason::PacketTooBig { mtu: 1400 };
-        assert_eq!(Mark::of(too_big).unwrap().to_string(), " !F-1400");
-        assert_eq!(Mark::Passing.to_string(), "");
+        assert_eq!(Mark::Passing.sign(Version::V4), None);
     }
 }

@@ -1,5 +1,6 @@
 //! The sockets of a trace: where its probes go out and where the answers come in.
 
+use std::collections::VecDeque;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{AsFd, BorrowedFd};
@@ -7,108 +8,134 @@ use std::time::Instant;
 
 use anyhow::{Context, Result};
 use netio::icmp::open::{self, OpenError};
-use netio::icmp::{Binding, Endpoint, Notice, Sent, SocketKind};
+use netio::icmp::{
+    Binding, Endpoint, Hears, HeldPort, Notice, PathMtu, Received, Sent, SocketKind, Tuning,
+};
 use netproto::icmp::Version;
 
 use crate::config::{Config, Method};
 use crate::mark::Mark;
-use crate::wire::{Flow, Wire};
+use crate::probe::{Heard, Probe, Told};
+use crate::wire::{Kind, TCP, UDP, UDP_LITE, Wire};
+
+/// Of how many sends it is remembered which probe they were; the kernel says within moments when
+/// a packet left.
+const REMEMBERED_SENDS: usize = 4096;
 
 /// The sockets of one trace.
 #[derive(Debug)]
 pub(crate) struct Sockets {
     wire: Wire,
-    /// Sends the probes, and hears the answers unless others do.
+    /// Sends the probes; hears answers too, unless it is a raw UDP socket.
     sender: Endpoint,
-    /// Hears the errors when the sender is a raw UDP socket, which does not.
+    /// Hears the errors when the sender does not.
     errors: Option<Endpoint>,
-    /// Holds the source port of a raw UDP socket, and hears a UDP answer of the target.
-    port: Option<Endpoint>,
-    /// The probe of each send, at the index that is the send's id.
-    sends: Vec<u16>,
+    /// Holds the source port of raw UDP, and hears a UDP answer of the target.
+    udp_port: Option<Endpoint>,
+    /// Holds the source port of raw TCP.
+    _tcp_port: Option<HeldPort>,
+    /// The kernel's id of each send, and the probe's number.
+    sends: VecDeque<(u32, u16)>,
 }
 
 /// What came in.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug)]
 pub(crate) enum Arrival {
     /// A probe left this host.
-    Left { probe: u16, at: Instant },
+    Left { number: u16, at: Instant },
     /// A probe was answered.
-    Answer {
-        probe: u16,
-        from: IpAddr,
-        mark: Mark,
-        at: Instant,
-    },
+    Answer(Heard),
+}
+
+/// A probe that could not be sent.
+#[derive(Debug)]
+pub(crate) enum SendError {
+    /// The socket's buffer is full.
+    Busy,
+    /// It is larger than the route's first link takes.
+    TooLarge { mtu: u32 },
+    /// Anything else.
+    Failed(io::Error),
 }
 
 impl Sockets {
     /// Opens what `config` takes, with the privileges that there are.
-    pub(crate) fn open(config: &Config, target: SocketAddr, data_len: usize) -> Result<Sockets> {
-        let version = Version::of(target.ip());
-        let binding = &config.binding;
-        let source = open::source_for(target, binding)?;
-        let mut target = target;
-        let (flow, sender, errors, port) = match config.method {
+    pub(crate) fn open(config: &Config, target: SocketAddr) -> Result<Sockets> {
+        let mut opening = Opening::new(config, target)?;
+        let (kind, sender) = match config.method {
             Method::Icmp => {
-                let sender = open::icmp(version, binding)?;
-                let identifier = sender.identifier();
-                (Flow::Echo { identifier }, sender, None, None)
-            }
-            Method::Udp { port, classic } => {
-                target.set_port(port);
-                let raw = if classic {
-                    None
+                let sender = if config.takes_raw() {
+                    open::icmp_raw(opening.version, &opening.binding)?
                 } else {
-                    one_flow(version, source)?
+                    open::icmp(opening.version, &opening.binding)?
                 };
-                if let Some((flow, sender, errors, port)) = raw {
-                    (flow, sender, Some(errors), Some(port))
-                } else {
-                    let sender = open::udp(version, binding, 0)?;
-                    (Flow::UdpPorts, sender, None, None)
-                }
+                let identifier = sender.identifier();
+                (Kind::Echo { identifier }, sender)
             }
+            Method::Udp { classic: true, .. } => opening.kernel_udp()?,
+            Method::Udp { classic: false, .. } => match opening.raw_udp(UDP) {
+                Err(OpenError::NotPermitted { .. }) if !config.takes_raw() => {
+                    opening.kernel_udp()?
+                }
+                opened => opened?,
+            },
+            Method::UdpLite { .. } => opening.raw_udp(UDP_LITE)?,
+            Method::Tcp { .. } => opening.tcp()?,
+            Method::Raw { protocol } => opening.raw(protocol)?,
         };
-        sender.allow_fragments()?;
-        let wire = Wire {
-            target,
-            flow,
-            data_len,
-            probes: u16::try_from(config.plan.probes()).unwrap_or(u16::MAX),
-        };
-        Ok(Sockets {
-            wire,
-            sender,
-            errors,
-            port,
-            sends: Vec::new(),
-        })
+        opening.finish(config, kind, sender)
     }
 
-    /// Sends a probe with this TTL.
-    pub(crate) fn send(&mut self, probe: u16, ttl: u8) -> io::Result<Sent> {
-        self.sender.set_ttl(ttl)?;
+    /// Sends a probe.
+    pub(crate) fn send(&mut self, probe: Probe) -> Result<Sent, SendError> {
+        self.sender.set_ttl(probe.ttl).map_err(SendError::Failed)?;
         let datagram = self.wire.datagram(probe);
-        let sent = self.sender.send(&datagram, self.wire.destination(probe))?;
-        self.sends.push(probe);
-        Ok(sent)
+        let to = self.wire.destination(probe);
+        match self.sender.send(&datagram, to) {
+            Ok(sent) => {
+                if self.sends.len() == REMEMBERED_SENDS {
+                    self.sends.pop_front();
+                }
+                self.sends.push_back((sent.id, probe.number));
+                Ok(sent)
+            }
+            Err(error) if error.kind() == io::ErrorKind::WouldBlock => Err(SendError::Busy),
+            Err(error) => Err(self.why_too_large(error)),
+        }
+    }
+
+    /// Asks the error queue what the MTU is, if that is what was wrong.
+    fn why_too_large(&mut self, error: io::Error) -> SendError {
+        const MESSAGE_TOO_LONG: io::ErrorKind = io::ErrorKind::FileTooLarge;
+        let too_long = rustix::io::Errno::from_io_error(&error) == Some(rustix::io::Errno::MSGSIZE)
+            || error.kind() == MESSAGE_TOO_LONG;
+        while let (true, Ok(Some(notice))) = (too_long, self.sender.notice()) {
+            if let Notice::Local { mtu, .. } = notice
+                && mtu > 0
+            {
+                return SendError::TooLarge { mtu };
+            }
+        }
+        SendError::Failed(error)
     }
 
     /// What to wait for.
     pub(crate) fn descriptors(&self) -> Vec<BorrowedFd<'_>> {
-        let others = self.errors.iter().chain(&self.port).map(AsFd::as_fd);
+        let others = self.errors.iter().chain(&self.udp_port).map(AsFd::as_fd);
         std::iter::once(self.sender.as_fd()).chain(others).collect()
     }
 
     /// Everything that has come in, departures before the answers that they belong to.
     pub(crate) fn receive(&mut self) -> Result<Vec<Arrival>> {
         let mut answers = Vec::new();
+        let last_sent = self.sends.back().map(|(_, number)| *number);
         for endpoint in self.errors.iter_mut().chain([&mut self.sender]) {
-            hear_messages(&self.wire, endpoint, &mut answers).context("cannot receive")?;
+            hear_messages(&self.wire, endpoint, last_sent, &mut answers)
+                .context("cannot receive")?;
         }
-        if let Some(endpoint) = &mut self.port {
-            hear_messages(&self.wire, endpoint, &mut answers).context("cannot receive")?;
+        if let Some(endpoint) = &mut self.udp_port {
+            hear_messages(&self.wire, endpoint, last_sent, &mut answers)
+                .context("cannot receive")?;
             // The errors reach this socket too, by its port. They have been heard whole on the raw
             // one; left here, they would end every sleep at once.
             while endpoint.notice().context("cannot read errors")?.is_some() {}
@@ -117,31 +144,32 @@ impl Sockets {
         while let Some(notice) = self.sender.notice().context("cannot read errors")? {
             match notice {
                 Notice::Transmitted { id, at } => {
-                    let probe = self.sends.get(id as usize).copied();
-                    arrivals.extend(probe.map(|probe| Arrival::Left { probe, at }));
+                    let sent = self.sends.iter().rev().find(|(its, _)| *its == id);
+                    arrivals.extend(sent.map(|&(_, number)| Arrival::Left { number, at }));
                 }
                 Notice::Refused {
                     offender,
                     reason,
                     destination,
                     quoted,
+                    ttl,
                     stamp,
-                    ..
-                } => {
-                    let probe = match self.wire.flow {
-                        Flow::UdpPorts => self.wire.number_of_port(destination),
-                        _ => self.wire.read_kept_echo(destination.ip(), quoted),
+                } if self.errors.is_none() => {
+                    let understood = match self.wire.kind {
+                        Kind::UdpPorts => self.wire.read_port_error(destination, reason),
+                        _ => self.wire.read_kept_echo(destination.ip(), quoted, reason),
                     };
-                    answers.extend(probe.zip(Mark::of(reason)).map(|(probe, mark)| {
-                        Arrival::Answer {
-                            probe,
+                    answers.extend(understood.map(|(number, mark, told)| {
+                        Arrival::Answer(Heard {
+                            number,
                             from: offender,
                             mark,
                             at: stamp.at,
-                        }
+                            told: Told { ttl, ..told },
+                        })
                     }));
                 }
-                Notice::Local { .. } => {}
+                Notice::Refused { .. } | Notice::Local { .. } => {}
             }
         }
         arrivals.extend(answers);
@@ -149,49 +177,153 @@ impl Sockets {
     }
 }
 
-/// Raw sockets for a flow that does not change; `None` without the permission.
-fn one_flow(
+/// Sockets in the making.
+struct Opening {
     version: Version,
+    binding: Binding,
+    /// The source port that is asked for; 0 for any.
+    source_port: u16,
+    target: SocketAddr,
     source: IpAddr,
-) -> Result<Option<(Flow, Endpoint, Endpoint, Endpoint)>> {
-    let binding = Binding {
-        source: Some(source),
-        interface: None,
-    };
-    let errors = match open::icmp_raw(version, &binding) {
-        Ok(errors) => errors,
-        Err(OpenError::NotPermitted { .. }) => return Ok(None),
-        Err(error) => return Err(error.into()),
-    };
-    let port = open::udp(version, &binding, 0)?;
-    let source_port = port.identifier();
-    let sender = open::udp_raw(version, &binding, source_port)?;
-    let flow = Flow::UdpChecksum {
-        source,
-        source_port,
-    };
-    Ok(Some((flow, sender, errors, port)))
+    errors: Option<Endpoint>,
+    udp_port: Option<Endpoint>,
+    tcp_port: Option<HeldPort>,
 }
 
-/// Reads the messages of one socket: ICMP, or a UDP datagram by which the target itself answers.
+impl Opening {
+    fn new(config: &Config, mut target: SocketAddr) -> Result<Opening> {
+        target.set_port(config.method.port());
+        let source = open::source_for(target, &config.binding)?;
+        Ok(Opening {
+            version: Version::of(target.ip()),
+            // Raw sockets need the source that the checksum covers; all get the same.
+            binding: Binding {
+                source: Some(source),
+                interface: config.binding.interface.clone(),
+            },
+            source_port: config.source_port.unwrap_or(0),
+            target,
+            source,
+            errors: None,
+            udp_port: None,
+            tcp_port: None,
+        })
+    }
+
+    /// One port after the other: what anyone may do.
+    fn kernel_udp(&mut self) -> Result<(Kind, Endpoint), OpenError> {
+        let sender = open::udp(self.version, &self.binding, self.source_port)?;
+        Ok((Kind::UdpPorts, sender))
+    }
+
+    /// One flow of UDP or UDP-Lite with headers of our own.
+    fn raw_udp(&mut self, protocol: u8) -> Result<(Kind, Endpoint), OpenError> {
+        self.errors = Some(open::icmp_raw(self.version, &self.binding)?);
+        let port = open::udp(self.version, &self.binding, self.source_port)?;
+        let kind = Kind::Udp {
+            source: self.source,
+            source_port: port.identifier(),
+            protocol,
+        };
+        self.udp_port = Some(port);
+        let sender = open::raw(self.version, &self.binding, protocol, Hears::Nothing)?;
+        Ok((kind, sender))
+    }
+
+    fn tcp(&mut self) -> Result<(Kind, Endpoint), OpenError> {
+        self.errors = Some(self.raw_errors()?);
+        let port = open::hold_tcp_port(self.version, &self.binding, self.source_port)?;
+        let kind = Kind::Tcp {
+            source: self.source,
+            source_port: port.port(),
+            first_sequence: rand::random(),
+        };
+        let hears = Hears::TcpTo(port.port());
+        let sender = open::raw(self.version, &self.binding, TCP, hears)?;
+        self.tcp_port = Some(port);
+        Ok((kind, sender))
+    }
+
+    fn raw(&mut self, protocol: u8) -> Result<(Kind, Endpoint), OpenError> {
+        self.errors = Some(self.raw_errors()?);
+        let sender = open::raw(self.version, &self.binding, protocol, Hears::Everything)?;
+        Ok((Kind::Raw { protocol }, sender))
+    }
+
+    /// The socket for errors, where nothing else would do.
+    fn raw_errors(&self) -> Result<Endpoint, OpenError> {
+        open::icmp_raw(self.version, &self.binding).map_err(|error| match error {
+            OpenError::NotPermitted { program } => OpenError::RawNotPermitted { program },
+            other => other,
+        })
+    }
+
+    fn finish(self, config: &Config, kind: Kind, mut sender: Endpoint) -> Result<Sockets> {
+        sender.tune(&Tuning {
+            traffic_class: config.traffic_class,
+            path_mtu: Some(if config.dont_fragment {
+                PathMtu::Probe
+            } else {
+                PathMtu::Dont
+            }),
+            ..Tuning::default()
+        })?;
+        if config.dont_fragment {
+            sender.queue_errors().context("cannot have errors queued")?;
+        }
+        if let (false, IpAddr::V4(target)) = (config.gateways.is_empty(), self.target.ip()) {
+            sender.route_by(&config.gateways, target)?;
+        }
+        let wire = Wire {
+            target: self.target,
+            gateways: config.gateways.clone(),
+            kind,
+            ip_header_len: config.ip_header_len(self.version),
+            secret: rand::random(),
+            traffic_class: config.traffic_class.unwrap_or(0),
+        };
+        Ok(Sockets {
+            wire,
+            sender,
+            errors: self.errors,
+            udp_port: self.udp_port,
+            _tcp_port: self.tcp_port,
+            sends: VecDeque::new(),
+        })
+    }
+}
+
+/// Reads the messages of one socket: ICMP, or what the target itself answers by.
 fn hear_messages(
     wire: &Wire,
     endpoint: &mut Endpoint,
+    last_sent: Option<u16>,
     answers: &mut Vec<Arrival>,
 ) -> io::Result<()> {
     let kind = endpoint.kind();
     while let Some(received) = endpoint.receive()? {
-        let heard = match kind {
-            SocketKind::Udp => wire
-                .read_udp_answer(received.from, received.bytes)
-                .map(|probe| (probe, Mark::Arrived)),
-            _ => wire.read(received.bytes),
+        let Received { from, bytes, .. } = received;
+        let heard = match (kind, wire.kind) {
+            (SocketKind::Udp, _) => wire.read_udp_answer(from, bytes),
+            (SocketKind::Raw, Kind::Tcp { .. }) => wire.read_tcp(from.ip(), bytes),
+            // Whatever the target says in the protocol answers the only probe on its way.
+            (SocketKind::Raw, Kind::Raw { .. }) if from.ip() == wire.target.ip() => {
+                last_sent.map(|number| (number, Mark::Arrived, Told::default()))
+            }
+            (SocketKind::Raw, _) => None,
+            (SocketKind::IcmpRaw | SocketKind::IcmpDatagram, _) => wire.read_icmp(bytes),
         };
-        answers.extend(heard.map(|(probe, mark)| Arrival::Answer {
-            probe,
-            from: received.from.ip(),
-            mark,
-            at: received.stamp.at,
+        answers.extend(heard.map(|(number, mark, told)| {
+            Arrival::Answer(Heard {
+                number,
+                from: from.ip(),
+                mark,
+                at: received.stamp.at,
+                told: Told {
+                    ttl: received.ttl,
+                    ..told
+                },
+            })
         }));
     }
     Ok(())

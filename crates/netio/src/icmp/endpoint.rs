@@ -24,6 +24,7 @@ pub struct Endpoint {
     socket: Socket,
     version: Version,
     kind: SocketKind,
+    has_error_queue: bool,
     identifier: u16,
     clock: KernelClock,
     buffer: Vec<u8>,
@@ -108,6 +109,7 @@ impl Endpoint {
             socket,
             version,
             kind,
+            has_error_queue: kind.has_error_queue(),
             identifier,
             clock: KernelClock::default(),
             buffer: vec![0; LARGEST_DATAGRAM],
@@ -157,12 +159,18 @@ impl Endpoint {
         options::stamp_packets(&self.socket, false)
     }
 
+    /// Has errors queued by a raw socket too: what the route's MTU is when a packet exceeds it.
+    pub fn queue_errors(&mut self) -> io::Result<()> {
+        self.has_error_queue = true;
+        options::queue_errors(&self.socket, self.version)
+    }
+
     /// Sends one datagram. `WouldBlock` means that the socket's buffer is full.
     pub fn send(&mut self, bytes: &[u8], to: SocketAddr) -> io::Result<Sent> {
         let address = SockAddr::from(to);
         let slices = [IoSlice::new(bytes)];
         let message = MsgHdr::new().with_addr(&address).with_buffers(&slices);
-        let mut attempts = if self.kind.has_error_queue() { 2 } else { 1 };
+        let mut attempts = if self.has_error_queue { 2 } else { 1 };
         loop {
             attempts -= 1;
             let at = Instant::now();
@@ -273,7 +281,7 @@ impl Endpoint {
             Err(error) => match error.kind() {
                 io::ErrorKind::WouldBlock | io::ErrorKind::Interrupted => Ok(None),
                 // An ICMP error that is on the error queue as well.
-                _ if self.kind.has_error_queue() => Ok(None),
+                _ if self.has_error_queue => Ok(None),
                 _ => Err(error),
             },
         }

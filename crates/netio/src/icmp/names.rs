@@ -1,18 +1,12 @@
 //! Names to addresses before the probing, addresses to names beside it.
 
-use std::collections::HashMap;
 use std::io;
 use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
-use std::time::{Duration, Instant};
 
 use netproto::icmp::Version;
 use rustix::net::{AddressFamily, SocketType};
 
-/// How long an address's name may keep a line of output waiting.
-pub const NAME_PATIENCE: Duration = Duration::from_secs(2);
-/// How many look-ups may run at once; further addresses go without a name.
-const MOST_LOOKUPS: usize = 64;
+use super::lookups::Lookups;
 
 /// A name that leads to no address.
 #[derive(Debug, thiserror::Error)]
@@ -76,86 +70,18 @@ pub fn zone(address: SocketAddr) -> Option<String> {
 }
 
 /// Looks names up in threads of their own, and remembers them.
-#[derive(Debug)]
-pub struct Names {
-    known: HashMap<IpAddr, Entry>,
-    answers: Receiver<(IpAddr, Option<String>)>,
-    answer: Sender<(IpAddr, Option<String>)>,
-    running: usize,
-}
-
-#[derive(Debug)]
-enum Entry {
-    Asked { since: Instant },
-    Known(Option<String>),
-}
+pub type Names = Lookups<String>;
 
 impl Default for Names {
     fn default() -> Names {
-        let (answer, answers) = channel();
-        Names {
-            known: HashMap::new(),
-            answers,
-            answer,
-            running: 0,
-        }
+        Lookups::of(name_of)
     }
 }
 
 impl Names {
-    /// Starts to look `address` up, unless that was done before.
-    pub fn ask(&mut self, address: IpAddr) {
-        self.take_answers();
-        if self.known.contains_key(&address) {
-            return;
-        }
-        let answer = self.answer.clone();
-        let look_up = move || {
-            // The other end is gone when the program no longer cares.
-            let _ = answer.send((address, name_of(address)));
-        };
-        let started = self.running < MOST_LOOKUPS
-            && std::thread::Builder::new()
-                .name("names".to_owned())
-                .spawn(look_up)
-                .is_ok();
-        let entry = if started {
-            self.running += 1;
-            let since = Instant::now();
-            Entry::Asked { since }
-        } else {
-            Entry::Known(None)
-        };
-        self.known.insert(address, entry);
-    }
-
-    /// The name of `address`; waits for it at most [`NAME_PATIENCE`] after it was asked for.
+    /// The name of `address`; waits for it as long as patience lasts.
     pub fn name(&mut self, address: IpAddr) -> Option<&str> {
-        self.ask(address);
-        while let Some(Entry::Asked { since }) = self.known.get(&address) {
-            let left = NAME_PATIENCE.saturating_sub(since.elapsed());
-            match self.answers.recv_timeout(left) {
-                Ok((address, name)) => self.learn(address, name),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                    self.known.insert(address, Entry::Known(None));
-                }
-            }
-        }
-        match self.known.get(&address) {
-            Some(Entry::Known(Some(name))) => Some(name),
-            _ => None,
-        }
-    }
-
-    fn take_answers(&mut self) {
-        while let Ok((address, name)) = self.answers.try_recv() {
-            self.learn(address, name);
-        }
-    }
-
-    fn learn(&mut self, address: IpAddr, name: Option<String>) {
-        self.running -= 1;
-        self.known.insert(address, Entry::Known(name));
+        self.wait_for(address).map(String::as_str)
     }
 }
 

@@ -24,8 +24,8 @@ pub enum SocketKind {
     IcmpRaw,
     /// UDP, for anyone.
     Udp,
-    /// UDP whose header this program writes, which takes CAP_NET_RAW.
-    UdpRaw,
+    /// Any protocol whose header this program writes, which takes CAP_NET_RAW.
+    Raw,
 }
 
 impl SocketKind {
@@ -35,7 +35,7 @@ impl SocketKind {
     }
 
     pub(super) const fn delivers_ip_header(self, version: Version) -> bool {
-        matches!(self, SocketKind::IcmpRaw | SocketKind::UdpRaw) && matches!(version, Version::V4)
+        matches!(self, SocketKind::IcmpRaw | SocketKind::Raw) && matches!(version, Version::V4)
     }
 }
 
@@ -58,6 +58,15 @@ pub enum OpenError {
          cap_net_raw+ep {program}`"
     )]
     NotPermitted {
+        /// The path of the running program.
+        program: String,
+    },
+    /// What was asked for takes a raw socket, and none is granted.
+    #[error(
+        "this user may not open a raw socket, which this takes: run it as root, or allow it to \
+         this program with `sudo setcap cap_net_raw+ep {program}`"
+    )]
+    RawNotPermitted {
         /// The path of the running program.
         program: String,
     },
@@ -160,21 +169,70 @@ pub fn udp(version: Version, binding: &Binding, port: u16) -> Result<Endpoint, O
     endpoint(socket, version, SocketKind::Udp, port)
 }
 
-/// Opens a raw socket for UDP datagrams with headers by the caller, checksum included.
-/// `identifier` is the port that the caller sends from.
-pub fn udp_raw(
+/// What a raw socket hears of its protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Hears {
+    /// Nothing: it only sends.
+    Nothing,
+    /// TCP segments to this port.
+    TcpTo(u16),
+    /// Everything that comes to this host.
+    Everything,
+}
+
+/// Opens a raw socket for datagrams of `protocol` with headers by the caller, checksum included.
+pub fn raw(
     version: Version,
     binding: &Binding,
-    identifier: u16,
+    protocol: u8,
+    hears: Hears,
 ) -> Result<Endpoint, OpenError> {
-    let socket = open(version, Type::RAW, Protocol::UDP)?;
-    // A raw socket hears all UDP that comes to this host; this one only sends.
-    let hear_nothing = [SockFilter::new(BPF_RETURN_CONSTANT, 0, 0, 0)];
-    socket
-        .attach_filter(&hear_nothing)
-        .map_err(|error| OpenError::Call("filter UDP", error))?;
+    let protocol = Protocol::from(i32::from(protocol));
+    let socket = open(version, Type::RAW, protocol).map_err(|error| match error {
+        OpenError::NotPermitted { program } => OpenError::RawNotPermitted { program },
+        other => other,
+    })?;
+    match hears {
+        Hears::Nothing => {
+            let hear_nothing = [SockFilter::new(BPF_RETURN_CONSTANT, 0, 0, 0)];
+            socket.attach_filter(&hear_nothing)
+        }
+        Hears::TcpTo(port) => options::see_only_tcp_to(&socket, version, port),
+        Hears::Everything => Ok(()),
+    }
+    .map_err(|error| OpenError::Call("filter packets", error))?;
     bind(&socket, version, binding, 0)?;
-    endpoint(socket, version, SocketKind::UdpRaw, identifier)
+    endpoint(socket, version, SocketKind::Raw, 0)
+}
+
+/// A TCP port that nobody else gets while this is held. Nobody listens on it, so that the kernel
+/// resets whatever comes to it.
+#[derive(Debug)]
+pub struct HeldPort {
+    _socket: Socket,
+    port: u16,
+}
+
+impl HeldPort {
+    /// Its number.
+    pub const fn port(&self) -> u16 {
+        self.port
+    }
+}
+
+/// Takes a TCP port; 0 has the kernel choose.
+pub fn hold_tcp_port(
+    version: Version,
+    binding: &Binding,
+    port: u16,
+) -> Result<HeldPort, OpenError> {
+    let socket = open(version, Type::STREAM, Protocol::TCP)?;
+    bind(&socket, version, binding, port)?;
+    let port = local_port(&socket)?;
+    Ok(HeldPort {
+        _socket: socket,
+        port,
+    })
 }
 
 /// The address that packets to `destination` leave from.
@@ -293,6 +351,12 @@ impl Endpoint {
     pub fn tune(&self, tuning: &options::Tuning) -> Result<(), OpenError> {
         options::tune(self.socket(), self.version(), tuning)
             .map_err(|error| OpenError::Call("socket options", error))
+    }
+
+    /// Sends all packets by way of these routers, loosely (RFC 791 §3.1).
+    pub fn route_by(&self, gateways: &[Ipv4Addr], target: Ipv4Addr) -> Result<(), OpenError> {
+        options::route_by(self.socket(), gateways, target)
+            .map_err(|error| OpenError::Call("source route", error))
     }
 
     /// Leaves the "don't fragment" bit off and ignores what is known of the path's MTU.

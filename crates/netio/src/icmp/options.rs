@@ -4,6 +4,7 @@
 use std::ffi::c_int;
 use std::io;
 use std::mem::size_of;
+use std::net::Ipv4Addr;
 use std::os::fd::AsRawFd;
 
 use netproto::icmp::Version;
@@ -125,6 +126,39 @@ pub(super) fn see_only_replies_to(
     ])
 }
 
+/// Lets a raw TCP socket see only segments to `port`.
+pub(super) fn see_only_tcp_to(socket: &Socket, version: Version, port: u16) -> io::Result<()> {
+    const X_IS_IP_HEADER_LEN: u16 = 0xb1; // BPF_LDX | BPF_B | BPF_MSH
+    const X_IS: u16 = 0x01; // BPF_LDX | BPF_W | BPF_IMM
+    const LOAD_TWO_AT_X: u16 = 0x48; // BPF_LD | BPF_H | BPF_IND
+    const IF_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
+    const RETURN: u16 = 0x06; // BPF_RET | BPF_K
+    let begin = match version {
+        Version::V4 => SockFilter::new(X_IS_IP_HEADER_LEN, 0, 0, 0),
+        Version::V6 => SockFilter::new(X_IS, 0, 0, 0),
+    };
+    socket.attach_filter(&[
+        begin,
+        SockFilter::new(LOAD_TWO_AT_X, 0, 0, 2),
+        SockFilter::new(IF_EQUAL, 0, 1, u32::from(port)),
+        SockFilter::new(RETURN, 0, 0, u32::MAX),
+        SockFilter::new(RETURN, 0, 0, 0),
+    ])
+}
+
+/// Sends by way of these routers (RFC 791 §3.1, loose source and record route).
+pub(super) fn route_by(socket: &Socket, gateways: &[Ipv4Addr], target: Ipv4Addr) -> io::Result<()> {
+    const NO_OPERATION: u8 = 1;
+    const LOOSE_SOURCE_ROUTE: u8 = 131;
+    const FIRST_ADDRESS: u8 = 4;
+    let hops = gateways.iter().copied().chain([target]);
+    let len = 3 + 4 * (gateways.len() + 1);
+    // The no-op aligns the addresses.
+    let mut option = vec![NO_OPERATION, LOOSE_SOURCE_ROUTE, len as u8, FIRST_ADDRESS];
+    option.extend(hops.flat_map(|hop| hop.octets()));
+    set_bytes(socket, libc::SOL_IP, libc::IP_OPTIONS, &option)
+}
+
 /// Has the kernel tell each packet's TTL or hop limit.
 pub(super) fn tell_ttl(socket: &Socket, version: Version) -> io::Result<()> {
     match version {
@@ -184,9 +218,28 @@ fn set<T: Copy + 'static>(
     value: T,
 ) -> io::Result<()> {
     let address = (&raw const value).cast();
-    let len = size_of::<T>() as libc::socklen_t;
-    // SAFETY: `address` points to `len` initialised bytes of `value`, which outlives the call; the
-    // kernel copies them and keeps no pointer. The descriptor is open, for `socket` is borrowed.
+    // SAFETY: `value` is initialised, lives in this frame and is as long as it is.
+    unsafe { set_raw(socket, level, option, address, size_of::<T>()) }
+}
+
+/// Sets an option whose value is a string of octets.
+fn set_bytes(socket: &Socket, level: c_int, option: c_int, value: &[u8]) -> io::Result<()> {
+    // SAFETY: the slice is initialised, borrowed for the call, and as long as it says.
+    unsafe { set_raw(socket, level, option, value.as_ptr().cast(), value.len()) }
+}
+
+/// # Safety
+/// `address` must point to `len` initialised octets that live until this returns.
+unsafe fn set_raw(
+    socket: &Socket,
+    level: c_int,
+    option: c_int,
+    address: *const libc::c_void,
+    len: usize,
+) -> io::Result<()> {
+    let len = len as libc::socklen_t;
+    // SAFETY: the caller vouches for `address` and `len`; the kernel copies the octets and keeps
+    // no pointer. The descriptor is open, for `socket` is borrowed.
     let result = unsafe { libc::setsockopt(socket.as_raw_fd(), level, option, address, len) };
     if result == 0 {
         Ok(())

@@ -41,7 +41,7 @@ pub enum QuotedTransport<'a> {
         /// What is quoted of its data.
         data: &'a [u8],
     },
-    /// UDP.
+    /// UDP or UDP-Lite; the protocol number tells which.
     Udp {
         /// The source port.
         source: u16,
@@ -141,6 +141,7 @@ impl<'a> Quoted<'a> {
 }
 
 const IPV6_HEADER_LEN: u32 = 40;
+const UDP_LITE: u8 = 136;
 const ECHO_REQUEST_V4: u8 = 8;
 const ECHO_REQUEST_V6: u8 = 128;
 
@@ -171,7 +172,8 @@ impl<'a> QuotedTransport<'a> {
                 checksum: word(2),
                 data,
             },
-            _ if protocol == ip_number::UDP.0 => QuotedTransport::Udp {
+            // UDP-Lite has UDP's header, with the checksum's coverage for the length (RFC 3828 §3.1).
+            _ if protocol == ip_number::UDP.0 || protocol == UDP_LITE => QuotedTransport::Udp {
                 source: word(0),
                 destination: word(2),
                 len: word(4),

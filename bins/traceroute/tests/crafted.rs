@@ -1,0 +1,185 @@
+//! Answers that no kernel can be made to send: MPLS labels, interfaces, rare marks, and lengths
+//! that lie. Takes root and a TUN device.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod crafting;
+mod peer;
+
+use crafting::{Error, Way, extended, structure};
+use peer::{OURS, THEIRS, left_out, written};
+use testkit::responder::Responder;
+
+const TARGETS: [&str; 2] = ["203.0.113.9", "2001:db8:1::9"];
+
+fn responder(way: Way) -> Responder {
+    Responder::new(move |packet| way.answer(packet)).unwrap()
+}
+
+fn compare(responder: &Responder, args: &[&str]) -> String {
+    let ours = written(responder.command(OURS, args));
+    let theirs = written(responder.command(THEIRS, args));
+    assert_eq!(ours, theirs, "{args:?}");
+    ours
+}
+
+/// Label 16000, traffic class 5, not the last, TTL 1; label 24, class 0, the last, TTL 9
+/// (RFC 3032 §2.1).
+const LABELS: [u8; 8] = [0x03, 0xe8, 0x0a, 0x01, 0x00, 0x01, 0x81, 0x09];
+
+#[test]
+fn mpls_labels_and_unknown_objects_read_as_in_the_linux_traceroute() {
+    if left_out("mpls_labels_and_unknown_objects_read_as_in_the_linux_traceroute") {
+        return;
+    }
+    let responder = responder(Way {
+        routers: 3,
+        error: |ttl, probe| match ttl {
+            1 => extended(probe, &[(1, 1, LABELS[4..].to_vec())]),
+            2 => extended(probe, &[(1, 1, LABELS.to_vec())]),
+            _ => extended(probe, &[(1, 1, LABELS.to_vec()), (9, 7, vec![1, 2, 3, 4])]),
+        },
+    });
+    for target in TARGETS {
+        let told = compare(&responder, &["-n", "-e", target]);
+        for expected in [
+            "<MPLS:L=24,E=0,S=1,T=9>",
+            "<MPLS:L=16000,E=5,S=0,T=1/L=24,E=0,S=1,T=9>",
+            ";9/7:01020304>",
+        ] {
+            assert!(told.contains(expected), "{told}");
+        }
+        // Not asked for, not told.
+        assert!(!compare(&responder, &["-n", target]).contains("MPLS"));
+    }
+}
+
+#[test]
+fn interfaces_are_told_by_name() {
+    if left_out("interfaces_are_told_by_name") {
+        return;
+    }
+    let responder = responder(Way {
+        routers: 2,
+        error: |ttl, probe| {
+            // RFC 5837 §4.1: the role in the upper two bits, then which fields follow: index,
+            // address, name, MTU.
+            let mut all = vec![0, 0, 0, 7, 0, 1, 0, 0, 192, 0, 2, 77];
+            all.extend(b"\x0cge-0/0/1\0\0\0");
+            all.extend(9000_u32.to_be_bytes());
+            // A name that would ring the terminal's bell.
+            let bell = b"\x08e\x07h0\0\0\0".to_vec();
+            match ttl {
+                1 => extended(probe, &[(2, 0b1111, all)]),
+                _ => extended(probe, &[(2, 0b1000_0010, bell)]),
+            }
+        },
+    });
+    for target in TARGETS {
+        let told = written(responder.command(OURS, &["-n", "-e", target]));
+        let expected = "<IF:in,name=ge-0/0/1,address=192.0.2.77,index=7,mtu=9000>";
+        assert!(told.contains(expected), "{told}");
+        assert!(told.contains("<IF:out,name=e?h0>"), "{told}");
+    }
+}
+
+/// Lengths that point anywhere but to an extension structure: none is printed, and the router is
+/// heard all the same where its quote is whole.
+#[test]
+fn extension_lengths_that_lie_make_up_nothing() {
+    if left_out("extension_lengths_that_lie_make_up_nothing") {
+        return;
+    }
+    let responder = responder(Way {
+        routers: 6,
+        error: |ttl, probe| {
+            let v4 = probe[0] >> 4 == 4;
+            let mut body = probe.to_vec();
+            body.resize(128, 0);
+            let mut objects = structure(&[(1, 1, LABELS.to_vec())]);
+            let words: u8 = match ttl {
+                // Beyond the message's end.
+                1 => 255,
+                // Into the quoted probe.
+                2 => 1,
+                // An object that claims more than there is.
+                3 => {
+                    objects[5] = 200;
+                    32
+                }
+                // An object of no length at all.
+                4 => {
+                    objects[5] = 0;
+                    32
+                }
+                // A wrong checksum.
+                5 => {
+                    objects[2] ^= 0xff;
+                    32
+                }
+                // An empty structure.
+                _ => {
+                    objects.clear();
+                    32
+                }
+            };
+            body.extend(objects);
+            let words = if v4 { words } else { words / 2 + words % 2 };
+            if v4 {
+                (11, 0, [0, words, 0, 0], body)
+            } else {
+                (3, 0, [words, 0, 0, 0], body)
+            }
+        },
+    });
+    for target in TARGETS {
+        let told = written(responder.command(OURS, &["-n", "-e", "-w", "1", target]));
+        assert!(!told.contains('<'), "{told}");
+        for hop in ["1", "2", "3", "4", "5", "6", "7"] {
+            let line = told.lines().find(|line| line.trim_start().starts_with(hop));
+            assert!(line.is_some_and(|line| line.contains("T ms")), "{told}");
+        }
+    }
+}
+
+/// A mark, and the error that it stands for.
+type Case = (&'static str, fn(u8, &[u8]) -> Error);
+
+#[test]
+fn rare_refusals_have_the_marks_of_the_linux_traceroute() {
+    if left_out("rare_refusals_have_the_marks_of_the_linux_traceroute") {
+        return;
+    }
+    // Type and code by RFC 792, RFC 1812 §5.2.7.1 and RFC 4443.
+    let v4: [Case; 5] = [
+        ("!S", |_, probe| (3, 5, [0; 4], probe.to_vec())),
+        ("!V", |_, probe| (3, 14, [0; 4], probe.to_vec())),
+        ("!C", |_, probe| (3, 15, [0; 4], probe.to_vec())),
+        ("!N", |_, probe| (3, 11, [0; 4], probe.to_vec())),
+        ("!H", |_, probe| (3, 12, [0; 4], probe.to_vec())),
+    ];
+    let v6: [Case; 4] = [
+        ("!H", |_, probe| (1, 2, [0; 4], probe.to_vec())),
+        ("!<5>", |_, probe| (1, 5, [0; 4], probe.to_vec())),
+        ("!<6>", |_, probe| (1, 6, [0; 4], probe.to_vec())),
+        ("!F-1300", |_, probe| {
+            (2, 0, [0, 0, 5, 0x14], probe.to_vec())
+        }),
+    ];
+    for (cases, target) in [(&v4[..], TARGETS[0]), (&v6[..], TARGETS[1])] {
+        for (mark, error) in cases {
+            let responder = responder(Way {
+                routers: 1,
+                error: *error,
+            });
+            let told = compare(&responder, &["-n", target]);
+            assert!(told.contains(mark), "{mark}: {told}");
+        }
+    }
+    // An IPv4 code that nobody has assigned: the kernel keeps it from the installed one.
+    let responder = responder(Way {
+        routers: 1,
+        error: |_, probe| (3, 42, [0; 4], probe.to_vec()),
+    });
+    let told = written(responder.command(OURS, &["-n", TARGETS[0]]));
+    assert!(told.contains("1  198.51.100.1  T ms !<42>"), "{told}");
+}
