@@ -100,7 +100,9 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Order, Refusal>
             "cannot serve the folder {root}: {error}; name a readable folder with --root"
         ))
     })?;
-    let rules = args.content.rules()?;
+    args.daemon.allow = args.allow;
+    let setup = args.daemon.setup(args.port, args.udp_port, args.admin)?;
+    let rules = args.content.rules(setup.http.tls.is_some())?;
     if let Some(page) = &rules.fallback
         && !matches!(
             files::find(root.as_fd(), page, rules.visible),
@@ -113,11 +115,10 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Order, Refusal>
     }
     let auth = args.basic_auth.map(Auth::open).transpose();
     let auth = auth.map_err(|cause| Refusal::Mistake(format!("--basic-auth: {cause}")))?;
-    args.daemon.allow = args.allow;
     Ok(Order::Serve(Config {
         root,
         rules,
         auth,
-        setup: args.daemon.setup(args.port, args.udp_port, args.admin)?,
+        setup,
     }))
 }

@@ -85,6 +85,8 @@ fn given_fields_and_secure_ones_stand_on_every_answer() {
             }
         }
     }
+    let plain = site.get("/ten.txt");
+    assert_eq!(plain.field("Strict-Transport-Security"), None, "no TLS");
     let nosniff = Site::start();
     for target in ["/ten.txt", "/absent", "/link.txt"] {
         let answer = nosniff.get(target);

@@ -255,3 +255,14 @@ fn files_that_do_not_fit_are_told_in_one_line_with_exit_status_two() {
         assert!(told.contains(part), "{told}");
     }
 }
+
+/// RFC 6797 §7.2: not to be said over plain HTTP, which `tests/rules.rs` holds it to.
+#[test]
+fn secure_fields_tell_a_browser_to_come_back_with_tls() {
+    let site = Site::start(&["--secure-headers"]);
+    let mut client = site.connect();
+    client.write_all(get("/small", "").as_bytes()).unwrap();
+    let (head, _) = read(&mut client);
+    let line = "\r\nStrict-Transport-Security: max-age=31536000\r\n";
+    assert!(head.contains(line), "{head}");
+}

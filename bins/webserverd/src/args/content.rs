@@ -44,14 +44,15 @@ pub(super) struct ContentArgs {
     #[arg(long, value_name = "ORIGIN", help_heading = "Fields of answers")]
     cors: Vec<String>,
 
-    /// Fields that forbid browsers what a page is not meant for: framing by others, the camera, …
+    /// Fields that forbid browsers what a page is not meant for: framing by others, the camera, …;
+    /// with TLS also Strict-Transport-Security
     #[arg(long, help_heading = "Fields of answers")]
     secure_headers: bool,
 }
 
 impl ContentArgs {
-    /// What they ask for together.
-    pub(super) fn rules(self) -> Result<Rules, Refusal> {
+    /// What they ask for together, of a site that speaks TLS or not.
+    pub(super) fn rules(self, speaks_tls: bool) -> Result<Rules, Refusal> {
         let mistake =
             |flag: &'static str| move |cause: String| Refusal::Mistake(format!("{flag}: {cause}"));
         let mut fields = ExtraFields::new(&self.header).map_err(mistake("--header"))?;
@@ -62,7 +63,7 @@ impl ContentArgs {
                 // What other sites may read they may also load.
                 fields.add("Cross-Origin-Resource-Policy", "cross-origin");
             }
-            fields.add_secure();
+            fields.add_secure(speaks_tls);
         }
         Ok(Rules {
             visible: Visibility {

@@ -39,6 +39,10 @@ const SECURE: [(&str, &str); 6] = [
     ),
 ];
 
+/// What it adds where TLS is spoken (RFC 6797): a browser comes back with TLS only, for a year. Over
+/// plain HTTP it must not be said.
+const STRICT_TRANSPORT: (&str, &str) = ("Strict-Transport-Security", "max-age=31536000");
+
 /// Fields that stand on every answer, and the names of request fields that all answers depend on.
 #[derive(Debug, Default)]
 pub struct ExtraFields {
@@ -88,8 +92,11 @@ impl ExtraFields {
     }
 
     /// Adds what keeps a browser from doing with a page what its author did not mean.
-    pub fn add_secure(&mut self) {
-        for (name, value) in SECURE {
+    pub fn add_secure(&mut self, speaks_tls: bool) {
+        for (name, value) in SECURE
+            .into_iter()
+            .chain(speaks_tls.then_some(STRICT_TRANSPORT))
+        {
             self.add(name, value);
         }
     }
