@@ -18,6 +18,8 @@ pub struct ProxyCounters {
     pub misses: Counter,
     /// Answered by the origin, as the store has no say in it.
     pub bypasses: Counter,
+    /// Of these, answered with what another request had asked for.
+    pub collapsed: Counter,
     /// Requests that the origin did not answer.
     pub failures: Counter,
     /// Answers that began to be stored.

@@ -38,12 +38,14 @@ use tracing::warn;
 
 use crate::access::Access;
 use crate::admin::Shown;
+use crate::cache::fill::flight::Flights;
 use crate::cache::store::Store;
 use crate::config::{Config, Endpoint};
 use crate::hop::Hop;
 use crate::impair::live::Live;
 use crate::metrics::Counters;
 use crate::proxy::Proxy;
+use crate::proxy::share::{Background, Landing};
 use crate::relay::RelayConfig;
 use crate::route::Router;
 use crate::upstream::Upstream;
@@ -59,6 +61,7 @@ pub fn run(config: &Config) -> Result<(), DaemonError> {
     let store = Arc::new(Store::new(config.cache_bytes));
     let hop = Arc::new(Hop::new(config.trusted.clone()));
     let live = Arc::new(Live::new(config.impairment.clone(), config.seed));
+    let flights = Arc::new(Flights::new());
     let equip = |stations: Vec<Station>| {
         let own = stations.first().map(|station| station.listens.to_vec());
         let access = Arc::new(Access {
@@ -72,6 +75,7 @@ pub fn run(config: &Config) -> Result<(), DaemonError> {
             hop: Arc::clone(&hop),
             store: Arc::clone(&store),
             live: Arc::clone(&live),
+            flights: Arc::clone(&flights),
             counters: Arc::default(),
         };
         let equipment: Vec<Equipment> = stations.into_iter().map(equip).collect();
@@ -94,6 +98,7 @@ struct Equipment {
     hop: Arc<Hop>,
     store: Arc<Store>,
     live: Arc<Live>,
+    flights: Arc<Flights<Landing>>,
     counters: Arc<Counters>,
 }
 
@@ -126,9 +131,11 @@ async fn work(equipment: Equipment) -> io::Result<()> {
     );
     let server = Rc::new(Server {
         service: Proxy {
-            router,
-            upstream,
+            router: Rc::new(router),
+            upstream: Rc::new(upstream),
             store: equipment.store,
+            flights: equipment.flights,
+            background: Background::default(),
             counters: Arc::clone(&counters.proxy),
             tunnel_idle: config.tunnel_idle,
         },

@@ -59,6 +59,11 @@ fn cache(metrics: &mut Metrics, workers: &Arc<[Arc<Counters>]>, store: Arc<Store
         "Requests that the origin did not answer",
         |c| &c.failures,
     );
+    counter(
+        "cache_collapsed",
+        "Misses answered with what another request had asked for",
+        |c| &c.collapsed,
+    );
     counter("cache_stored", "Answers that began to be stored", |c| {
         &c.stored
     });

@@ -29,7 +29,7 @@ pub type Addresses = SmallVec<[IpAddr; 2]>;
 /// Why a name has no address.
 #[derive(Clone, Debug, Error)]
 #[error("{0}")]
-pub struct LookupError(Rc<str>);
+pub struct LookupError(Arc<str>);
 
 /// The names that one worker has asked for.
 #[derive(Debug)]

@@ -2,9 +2,9 @@
 //!
 //! Read in this order: [`policy`] (its rules: pure functions of request, response and now), then
 //! what the rules are applied to: [`key`] and [`variant`] (what is stored), [`store`] (a bounded
-//! map that knows nothing of HTTP), [`room`] (the memory that bodies take), [`fill`] (a body that is
-//! stored while it is streamed), [`revalidation`] (a stored response that the origin confirms) and
-//! [`listing`] (what is stored, as a person reads it).
+//! map that knows nothing of HTTP), [`room`] (the memory that bodies take), [`fill`] (bodies that come
+//! in, and who waits for them: it knows neither the rules nor the store), [`revalidation`] (a stored
+//! response that the origin confirms) and [`listing`] (what is stored, as a person reads it).
 
 pub mod fill;
 pub mod key;

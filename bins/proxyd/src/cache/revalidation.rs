@@ -58,13 +58,46 @@ pub fn freshen(
     demands: &Demands,
     journey: &Journey,
 ) -> Validation {
-    let merged = variant.with_fields(|stored| {
-        if is_of_another(stored, &update.fields) {
-            return Ok(None);
-        }
-        merge(variant, stored, &update.fields, journey).map(Some)
-    });
-    let Ok(Some(bytes)) = merged else {
+    let is_of_another = variant.with_fields(|stored| is_of_another(stored, &update.fields));
+    if is_of_another {
+        return Validation::OfAnother;
+    }
+    updated(variant, update, demands, journey)
+}
+
+/// The stored response with the fields of a 200 that HEAD was answered (RFC 9111 §4.3.5): of another
+/// response, if it has other validators or another length.
+pub fn freshen_by_head(
+    variant: &Variant,
+    update: &ResponseHead<'_, '_>,
+    demands: &Demands,
+    journey: &Journey,
+) -> Validation {
+    let length = variant.body.len().to_string();
+    let is_same = |name: &str, stored: Option<&[u8]>| {
+        let told = update.fields.first(name);
+        told.is_none() || told == stored
+    };
+    let stands = variant.head.status() == update.status
+        && is_same("content-length", Some(length.as_bytes()))
+        && variant.with_fields(|stored| {
+            is_same("etag", stored.first("etag"))
+                && is_same("last-modified", stored.first("last-modified"))
+        });
+    if !stands {
+        return Validation::OfAnother;
+    }
+    updated(variant, update, demands, journey)
+}
+
+fn updated(
+    variant: &Variant,
+    update: &ResponseHead<'_, '_>,
+    demands: &Demands,
+    journey: &Journey,
+) -> Validation {
+    let merged = variant.with_fields(|stored| merge(variant, stored, &update.fields, journey));
+    let Ok(bytes) = merged else {
         return Validation::OfAnother;
     };
     let mut slots = FieldSlots::new();

@@ -88,6 +88,10 @@ impl Room {
     pub fn hold(mut self, body: Vec<u8>) -> Bytes {
         self.rooms.filling.fetch_sub(self.bytes, Ordering::Relaxed);
         self.is_filling = false;
+        // It may have grown by more than it took.
+        let unused = self.bytes.saturating_sub(body.len() as u64);
+        self.rooms.held.fetch_sub(unused, Ordering::Relaxed);
+        self.bytes -= unused;
         Bytes::from_owner(Held {
             body: body.into_boxed_slice(),
             _room: self,

@@ -16,9 +16,11 @@ use netproto::http::method::Method;
 use netproto::http::status::StatusCode;
 use netproto::http::write::SerializeError;
 
+use super::share::Landing;
 use super::storing::with_cookies;
 use super::{Errand, Proxy};
 use crate::answer;
+use crate::cache::fill::flight::Lead;
 use crate::cache::policy::freshness::Journey;
 use crate::cache::revalidation::{self, Validation};
 use crate::cache::variant::Variant;
@@ -27,22 +29,28 @@ use crate::fields::{self, Condition};
 use crate::upstream::{Answer, Failure, LIMITS, Unanswered};
 
 impl Proxy {
-    /// Asks the origin; about what is stored and stale, if that can be confirmed.
+    /// Asks the origin; about what is `stale`, if that can be confirmed. `lead` tells those who wait
+    /// for the same answer: what it is about is then what is stored, whatever the client has.
     pub(super) async fn ask_origin(
         &self,
         errand: &Errand<'_>,
         body: &mut RequestBody<'_>,
         stale: Option<Arc<Variant>>,
+        mut lead: Option<Lead<Landing>>,
     ) -> Response {
-        let mut validated = stale.and_then(|variant| {
-            let condition = revalidation::condition(&variant)?;
-            Some((variant, condition))
+        let mut validated = stale.as_ref().and_then(|variant| {
+            let condition = revalidation::condition(variant)?;
+            Some((Arc::clone(variant), condition))
         });
+        let unconditional = Condition::default();
         loop {
-            let condition = validated.as_ref().map(|(_, condition)| condition);
+            let about = validated.as_ref().map(|(_, condition)| condition);
+            let condition = about.or(lead.is_some().then_some(&unconditional));
             let (answer, journey) = match self.ask(errand, body, condition).await {
                 Ok(answered) => answered,
-                Err(unanswered) => return self.failed(errand, &unanswered),
+                Err(unanswered) => {
+                    return self.without_answer(errand, unanswered, stale.as_deref(), lead);
+                }
             };
             let unanswered = |failure| Unanswered {
                 server: errand.server.clone(),
@@ -54,11 +62,21 @@ impl Proxy {
             let head = match ResponseHead::parse(&bytes, &mut slots, &LIMITS, method) {
                 Ok(Status::Complete(head)) => head,
                 // The same bytes were a whole head a moment ago.
-                Ok(Status::Partial) => return self.failed(errand, &unanswered(Failure::Closed)),
+                Ok(Status::Partial) => {
+                    let closed = unanswered(Failure::Closed);
+                    return self.without_answer(errand, closed, stale.as_deref(), lead);
+                }
                 Err(error) => {
-                    return self.failed(errand, &unanswered(Failure::Malformed(error)));
+                    let malformed = unanswered(Failure::Malformed(error));
+                    return self.without_answer(errand, malformed, stale.as_deref(), lead);
                 }
             };
+            if let Some(response) = self.instead_of(errand, head.status, stale.as_deref()) {
+                if let Some(lead) = lead {
+                    lead.tell(Landing::Error(head.status));
+                }
+                return response;
+            }
             if head.status == StatusCode::SWITCHING_PROTOCOLS {
                 return self
                     .switched(errand, answer, &head)
@@ -68,8 +86,9 @@ impl Proxy {
                 .take()
                 .filter(|_| head.status == StatusCode::NOT_MODIFIED)
             else {
+                self.freshen_by_head(errand, stale.as_deref(), &head, &journey);
                 return self
-                    .pass_on(errand, answer, &head, &journey)
+                    .pass_on(errand, answer, &head, &journey, lead)
                     .unwrap_or_else(|error| answer::internal(&error));
             };
             if answer.is_in_order && head.persistent {
@@ -77,7 +96,7 @@ impl Proxy {
             }
             match revalidation::freshen(&variant, &head, &errand.demands, &journey) {
                 Validation::Stands(variant, verdict) => {
-                    let response = self.revalidated(errand, &variant, verdict);
+                    let response = self.revalidated(errand, &variant, verdict, lead.take());
                     return with_cookies(response, &head)
                         .unwrap_or_else(|error| answer::internal(&error));
                 }
@@ -128,22 +147,12 @@ impl Proxy {
         answer: Answer,
         head: &ResponseHead<'_, '_>,
         journey: &Journey,
+        lead: Option<Lead<Landing>>,
     ) -> Result<Response, SerializeError> {
         self.invalidate(errand, head);
-        let fill = self.fill(errand, head, journey);
+        let place = self.place(errand, head, journey);
         let body = self.body(errand, answer, head);
-        let stored = fill.as_ref().map(|_| ()).map_err(|refusal| *refusal);
-        let body = match (fill, body) {
-            (Ok(fill), Body::Stream { stream, length }) => Body::Stream {
-                stream: fill.through(stream),
-                length,
-            },
-            (Ok(fill), Body::Empty) => {
-                fill.finish(Vec::new());
-                Body::Empty
-            }
-            (_, body) => body,
-        };
+        let (body, stored) = self.store(errand, place, body, lead);
         let sent = fields::response_head(head, journey.response_unix, |_| false)?;
         let mut response = Response::new(sent, body);
         if let Some(age) = head.fields.first("age") {
@@ -196,7 +205,7 @@ impl Proxy {
         }
     }
 
-    fn failed(&self, errand: &Errand<'_>, unanswered: &Unanswered) -> Response {
+    pub(super) fn failed(&self, errand: &Errand<'_>, unanswered: &Unanswered) -> Response {
         let response = self.unanswered(unanswered);
         if matches!(unanswered.failure, Failure::Denied(_)) {
             return response;

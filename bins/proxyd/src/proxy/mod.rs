@@ -2,14 +2,18 @@
 //! answer is stored on its way if the rules allow that.
 //!
 //! [`route`](crate::route) says what is asked and of whom, [`stored`] what the store answers,
-//! [`exchange`] asks a server, and [`storing`] is what its answer does to the store; what is not
+//! [`exchange`] asks a server, and [`storing`] is what its answer does to the store. Those who ask for
+//! the same at once [`share`] one answer; [`stale`] is what they get when there is none. What is not
 //! HTTP any more goes through a [`tunnel`].
 
 mod exchange;
+pub mod share;
+mod stale;
 mod stored;
 mod storing;
 mod tunnel;
 
+use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -18,7 +22,9 @@ use netio::http::response::Response;
 use netio::http::server::{Request, Service};
 use netproto::http::cache_status::Forwarded;
 
+use self::share::{Background, Landing};
 use self::stored::Found;
+use crate::cache::fill::flight::Flights;
 use crate::cache::key::Key;
 use crate::cache::policy::demands::Demands;
 use crate::cache::store::{Epoch, Store};
@@ -28,14 +34,18 @@ use crate::route::{Refusal, Route, Router};
 use crate::upstream::{Server, Upstream};
 
 /// The HTTP side of one worker.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct Proxy {
     /// Says where requests go.
-    pub router: Router,
+    pub router: Rc<Router>,
     /// Asks there.
-    pub upstream: Upstream,
+    pub upstream: Rc<Upstream>,
     /// Answers instead, where it can; all workers share it.
     pub store: Arc<Store>,
+    /// Who waits for whose answer, on all workers.
+    pub flights: Arc<Flights<Landing>>,
+    /// What this worker asks for beside requests.
+    pub background: Background,
     /// What this worker counts.
     pub counters: Arc<ProxyCounters>,
     /// For how long a tunnel may be idle.
@@ -63,7 +73,7 @@ impl Service for Proxy {
         let key = self.router.key(request)?;
         match self.find(request, &demands, &key) {
             Found::Usable(variant, aged) => Some(self.stored(request, &demands, &variant, aged)),
-            Found::Unusable(..) => None,
+            Found::Outdated(..) | Found::Unusable(..) => None,
         }
     }
 
@@ -85,13 +95,19 @@ impl Service for Proxy {
         });
         let (why, stale) = match &key {
             _ if !demands.reads => (Forwarded::Method, None),
-            Some((key, _)) if !demands.needs_origin => match self.find(request, &demands, key) {
-                // Stored since `at_once` was asked, by another connection.
-                Found::Usable(variant, aged) => {
-                    return self.stored(request, &demands, &variant, aged);
+            Some((key, epoch)) if !demands.needs_origin => {
+                match self.find(request, &demands, key) {
+                    // Stored since `at_once` was asked, by another connection.
+                    Found::Usable(variant, aged) => {
+                        return self.stored(request, &demands, &variant, aged);
+                    }
+                    Found::Outdated(variant, aged) => {
+                        self.revalidate(request, server, (key.clone(), *epoch), &variant);
+                        return self.stored(request, &demands, &variant, aged);
+                    }
+                    Found::Unusable(why, stale) => (why, stale),
                 }
-                Found::Unusable(why, stale) => (why, stale),
-            },
+            }
             _ => (Forwarded::Bypass, None),
         };
         let errand = Errand {
@@ -105,6 +121,9 @@ impl Service for Proxy {
         if demands.directives.only_if_cached {
             return self.not_cached(&errand);
         }
-        self.ask_origin(&errand, body, stale).await
+        if errand.is_shareable() {
+            return self.share(&errand, body, stale).await;
+        }
+        self.ask_origin(&errand, body, stale, None).await
     }
 }

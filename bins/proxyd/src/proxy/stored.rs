@@ -20,6 +20,8 @@ use crate::counters::Outcome;
 pub(super) enum Found {
     /// An answer.
     Usable(Arc<Variant>, Aged),
+    /// One that is stale and may be used while the origin is asked.
+    Outdated(Arc<Variant>, Aged),
     /// None that may be used without the origin; one that it may confirm, if there is one.
     Unusable(Forwarded, Option<Arc<Variant>>),
 }
@@ -41,10 +43,7 @@ impl Proxy {
         // Not the worker's clock: Age would be a tick behind, and seconds are counted by it.
         match reuse::decide(&variant.validity, &demands.directives, Instant::now()) {
             Reuse::Answer(aged) => Found::Usable(Arc::clone(variant), aged),
-            // The origin's word is waited for: nothing asks it beside a request yet.
-            Reuse::AnswerWhileRevalidating(_) => {
-                Found::Unusable(Forwarded::Stale, Some(Arc::clone(variant)))
-            }
+            Reuse::AnswerWhileRevalidating(aged) => Found::Outdated(Arc::clone(variant), aged),
             Reuse::Forward(why) => Found::Unusable(why, Some(Arc::clone(variant))),
         }
     }

@@ -72,7 +72,9 @@ impl Lab {
 pub(crate) fn proxy(origin: &str, more: &[&str]) -> (Program, SocketAddr) {
     let origin = format!("http://{origin}");
     let mut args = vec!["--origin", &origin, "--udp-port", "0"];
-    args.extend(["--workers", "1"]);
+    if !more.contains(&"--workers") {
+        args.extend(["--workers", "1"]);
+    }
     if !more.contains(&"--port") {
         args.extend(["--port", "0"]);
     }

@@ -14,5 +14,7 @@ mod lab;
 mod lifecycle;
 mod pressure;
 mod revalidation;
+mod sharing;
+mod stale;
 mod tls;
 mod tunnel;

@@ -10,6 +10,7 @@ use netproto::http::status::StatusCode;
 use netproto::http::version::Version;
 use netproto::http::write::CRLF;
 use thiserror::Error;
+use tokio::sync::mpsc;
 
 use super::buffer::{BUFFER_BYTES, ReadBuffer};
 use super::response::Head;
@@ -71,11 +72,14 @@ pub(super) fn next_piece(
 /// drains or cuts.
 #[derive(Debug)]
 pub struct RequestBody<'t> {
-    transport: &'t mut Transport,
+    /// `None` where there is no body, nor a connection that it could come by.
+    transport: Option<&'t mut Transport>,
     decoder: BodyDecoder,
     framing: BodyFraming,
     expects_continue: bool,
     takes_interim: bool,
+    /// Where what the client is to be told goes, if that is not its connection.
+    teller: Option<mpsc::Sender<Head>>,
     stall: Duration,
 }
 
@@ -87,12 +91,27 @@ impl<'t> RequestBody<'t> {
         stall: Duration,
     ) -> Self {
         RequestBody {
-            transport,
+            transport: Some(transport),
             decoder,
             framing: head.framing,
             expects_continue: head.expects_continue,
             takes_interim: head.version == Version::Http11,
+            teller: None,
             stall,
+        }
+    }
+
+    /// That of a request without one, which outlives the connection that it came by; `teller` gets
+    /// what its client is to be told, as far as there is room for it.
+    pub fn none(teller: Option<mpsc::Sender<Head>>) -> RequestBody<'static> {
+        RequestBody {
+            transport: None,
+            decoder: BodyDecoder::none(),
+            framing: BodyFraming::None,
+            expects_continue: false,
+            takes_interim: false,
+            teller,
+            stall: Duration::ZERO,
         }
     }
 
@@ -108,7 +127,8 @@ impl<'t> RequestBody<'t> {
 
     /// Whether the client holds it back until it hears 100 (Continue), and has not heard that yet.
     pub fn is_held_back(&self) -> bool {
-        self.expects_continue && !self.is_done() && self.transport.input.is_empty()
+        let is_silent = |transport: &&mut Transport| transport.input.is_empty();
+        self.expects_continue && !self.is_done() && self.transport.as_ref().is_some_and(is_silent)
     }
 
     /// Tells the client something before its answer: a 1xx that is not 101. An HTTP/1.0 client would
@@ -121,30 +141,37 @@ impl<'t> RequestBody<'t> {
         if interim.status() == StatusCode::CONTINUE {
             self.expects_continue = false;
         }
-        if !self.takes_interim {
-            return Ok(());
+        if let Some(teller) = &self.teller {
+            // Who has gone, or is told too much, misses nothing that matters.
+            let _ = teller.try_send(interim.clone());
         }
-        self.transport.output.render(|rendered| {
+        let Some(transport) = self.transport.as_mut().filter(|_| self.takes_interim) else {
+            return Ok(());
+        };
+        transport.output.render(|rendered| {
             rendered.extend_from_slice(interim.rendered());
             rendered.extend_from_slice(CRLF);
         });
-        self.transport.flush(self.stall).await
+        transport.flush(self.stall).await
     }
 
     /// The next piece; `None` at the end. A client that waits for 100 (Continue) gets it with the
     /// first call (RFC 9110 §10.1.1).
     pub async fn chunk(&mut self) -> Result<Option<Bytes>, ReadBodyError> {
-        if self.expects_continue && !self.is_done() {
+        let Some(transport) = &mut self.transport else {
+            return Ok(None);
+        };
+        if self.expects_continue && !self.decoder.is_done() {
             self.expects_continue = false;
-            if self.transport.input.is_empty() {
+            if transport.input.is_empty() {
                 let interim = b"HTTP/1.1 100 Continue\r\n\r\n";
-                self.transport
+                transport
                     .output
                     .render(|rendered| rendered.extend_from_slice(interim));
-                self.transport.flush(self.stall).await?;
+                transport.flush(self.stall).await?;
             }
         }
-        read_chunk(self.transport, &mut self.decoder, self.stall).await
+        read_chunk(transport, &mut self.decoder, self.stall).await
     }
 
     /// What is left of it, without the connection.

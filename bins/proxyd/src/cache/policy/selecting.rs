@@ -80,6 +80,21 @@ impl Selecting {
         }
     }
 
+    /// The fields and their values in one run of bytes: two that are the same have the same.
+    pub fn fingerprint(&self) -> Vec<u8> {
+        let mut bytes = Vec::new();
+        for field in &self.fields {
+            bytes.extend_from_slice(field.name.as_bytes());
+            bytes.push(b'\n');
+            if let Some(value) = &field.value {
+                bytes.push(b'=');
+                bytes.extend_from_slice(value);
+            }
+            bytes.push(b'\n');
+        }
+        bytes
+    }
+
     /// Whether both have the same values in the same fields.
     pub fn is_same(&self, other: &Selecting) -> bool {
         let same = |(one, other): (&Selected, &Selected)| {

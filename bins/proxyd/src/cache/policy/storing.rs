@@ -90,6 +90,11 @@ pub enum Refusal {
 }
 
 impl Refusal {
+    /// Whether the next answer is likely to be refused as well.
+    pub fn lasts(self) -> bool {
+        !matches!(self, Refusal::NoRoom | Refusal::Invalidated)
+    }
+
     /// Its name in Cache-Status: a token.
     pub fn name(self) -> &'static str {
         match self {

@@ -97,6 +97,11 @@ enum State {
 }
 
 impl BodyDecoder {
+    /// A decoder for no body.
+    pub fn none() -> BodyDecoder {
+        BodyDecoder { state: State::Done }
+    }
+
     /// A decoder for a body with this framing. [`BodyError::TooLarge`] if the head already says
     /// more than `limits` allow, so that a client that expects 100-continue hears of it in time.
     pub fn new(framing: BodyFraming, limits: &Limits) -> Result<BodyDecoder, BodyError> {

@@ -35,6 +35,8 @@ pub struct RequestHead<'h, 'b> {
     pub expects_continue: bool,
     /// How many bytes of the buffer the head is, with the CRLF that may stand before it.
     pub len: usize,
+    /// Those bytes: they are parsed again into the same head.
+    pub bytes: &'b [u8],
 }
 
 impl<'h, 'b> RequestHead<'h, 'b> {
@@ -81,6 +83,7 @@ impl<'h, 'b> RequestHead<'h, 'b> {
             persistent: framing.persistent(line.version),
             expects_continue,
             len: layout.len,
+            bytes: &buf[..layout.len],
         }))
     }
 }
