@@ -183,6 +183,9 @@ pub struct Args {
     /// In a sweep, the time from one probe to the next of whatever target, in seconds
     #[arg(help_heading = MANY, long, value_name = "SECONDS", value_parser = seconds)]
     spacing: Option<Duration>,
+    /// Sweep again and again until Ctrl-C or -w, with a line for each reply
+    #[arg(help_heading = MANY, long = "loop", conflicts_with_all = ["count", "csv"])]
+    endless: bool,
     /// Of a sweep, print the targets that answer and nothing else
     #[arg(help_heading = MANY, long, conflicts_with = "unreachable")]
     alive: bool,
@@ -291,7 +294,8 @@ impl Args {
             || self.all_addresses
             || self.alive
             || self.unreachable
-            || self.spacing.is_some();
+            || self.spacing.is_some()
+            || self.endless;
         if !asked {
             return Ok(None);
         }
@@ -301,21 +305,24 @@ impl Args {
             (self.preload > 1, "-l"),
             (self.outstanding, "-O"),
             (self.wall_clock, "-D"),
-            (self.statistics, "--stats"),
             (self.audible, "-a"),
             (self.user_latency, "-U"),
             (self.sticky_source, "-B"),
             (self.broadcast, "-b"),
             (self.probe.is_some(), "--probe"),
             (self.graph, "--graph"),
-            (self.csv, "--csv"),
         ];
         if let Some((_, flag)) = for_one_host.iter().find(|(given, _)| *given) {
             return Err(format!(
                 "{flag} is for a single host: leave it out of a sweep"
             ));
         }
-        let count = self.count.unwrap_or(1);
+        let count = if self.endless {
+            None
+        } else {
+            let count = u32::try_from(self.count.unwrap_or(1));
+            Some(count.map_err(|_| "too many probes for a sweep")?)
+        };
         Ok(Some(Sweep {
             sources: Sources {
                 hosts: self.hosts.clone(),
@@ -324,7 +331,7 @@ impl Args {
                 all_addresses: self.all_addresses,
             },
             plan: sweep::session::Plan {
-                count: u32::try_from(count).map_err(|_| "too many probes for a sweep")?,
+                count,
                 interval: self.interval.unwrap_or(DEFAULT_INTERVAL),
                 spacing: self.spacing.unwrap_or(SWEEP_SPACING),
                 patience: self.timeout.unwrap_or(SWEEP_PATIENCE),

@@ -9,13 +9,15 @@ use netstats::quantile::{P50, P90, P95, P99};
 use netstats::summary::Summary as Delays;
 
 /// Of how many of the latest round trips the percentiles are taken.
-const REMEMBERED_RTTS: usize = 1 << 20;
+pub const REMEMBERED_RTTS: usize = 1 << 20;
 /// How many outages are told one by one; all are counted.
 const LISTED_OUTAGES: usize = 100;
 
 /// Gathers what a session's quality is made of.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct History {
+    /// How many round trips are remembered; at least one.
+    room: usize,
     rtts: VecDeque<Duration>,
     interarrival: InterarrivalJitter,
     fates: Fates,
@@ -75,12 +77,28 @@ struct Fates {
     longest: Option<Outage>,
 }
 
+impl Default for History {
+    fn default() -> History {
+        History::remembering(REMEMBERED_RTTS)
+    }
+}
+
 impl History {
+    /// A history that takes its percentiles of so many of the latest round trips.
+    pub fn remembering(room: usize) -> History {
+        History {
+            room: room.max(1),
+            rtts: VecDeque::new(),
+            interarrival: InterarrivalJitter::default(),
+            fates: Fates::default(),
+        }
+    }
+
     /// The next answer to arrive had this round trip.
     pub fn answered(&mut self, rtt: Duration) {
         // RFC 3550's D(i,j) is the difference of the transits, which for an echo are the RTTs.
         self.interarrival.arrived(Duration::ZERO, rtt);
-        if self.rtts.len() == REMEMBERED_RTTS {
+        if self.rtts.len() == self.room {
             self.rtts.pop_front();
         }
         self.rtts.push_back(rtt);

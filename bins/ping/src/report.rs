@@ -7,6 +7,7 @@ mod chart;
 mod csv;
 mod graph;
 mod json;
+mod quality;
 mod text;
 
 use std::io::{self, Write};
@@ -22,6 +23,7 @@ use self::chart::Chart;
 use self::csv::Csv;
 use self::json::Json;
 pub use self::json::{failure, write_summary};
+pub(crate) use self::quality::write_quality;
 use self::text::Text;
 pub(crate) use self::text::three_decimals;
 use crate::config::{Config, Format};

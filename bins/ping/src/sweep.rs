@@ -18,11 +18,11 @@ use netio::icmp::wait::{Signals, wait};
 use netio::icmp::{Endpoint, Notice, open};
 use netproto::icmp::{Reason, Version};
 
-use self::session::{Due, Plan, Session};
+use self::session::{Due, Outcome, Plan, Session};
 use self::targets::{Cidr, Target};
 use crate::config::{Config, Format};
 use crate::probing::is_full;
-use crate::report::{failure, three_decimals, write_summary};
+use crate::report::{failure, three_decimals, write_quality, write_summary};
 use crate::session::Summary;
 use crate::wire::{Damage, Incoming, Wire};
 
@@ -34,6 +34,17 @@ const AWAITING_DEPARTURE: usize = 1024;
 const HEAR_DEPARTURES_FROM: Duration = Duration::from_micros(100);
 /// How many probes a sweep may send in all; each is remembered.
 const MOST_PROBES: u64 = 1 << 22;
+
+/// The columns of `--csv`.
+const COLUMNS: [&str; 7] = [
+    "target",
+    "address",
+    "probe",
+    "state",
+    "sent_ms",
+    "rtt_ms",
+    "queued_ms",
+];
 
 /// A sweep.
 #[derive(Debug, Clone)]
@@ -82,7 +93,7 @@ pub fn run(config: &Config, sweep: &Sweep, privileges: Privileges) -> Result<boo
         }
     }
     ensure!(!targets.is_empty(), "no targets");
-    let probes = targets.len() as u64 * u64::from(sweep.plan.count);
+    let probes = targets.len() as u64 * u64::from(sweep.plan.count.unwrap_or(1));
     ensure!(
         probes <= MOST_PROBES,
         "more than {MOST_PROBES} probes in one sweep"
@@ -107,7 +118,11 @@ pub fn run(config: &Config, sweep: &Sweep, privileges: Privileges) -> Result<boo
         session,
         signals: &signals,
         show: sweep.show,
-        json: config.output.format == Format::Json,
+        format: config.output.format,
+        tells_replies: sweep.plan.count.is_none()
+            && sweep.show == Show::All
+            && config.output.format == Format::Text
+            && !config.output.quiet,
         out,
         request: Vec::new(),
     };
@@ -163,7 +178,9 @@ struct Sweeping<'a> {
     session: Session,
     signals: &'a Signals,
     show: Show,
-    json: bool,
+    format: Format,
+    /// Whether there is a line for each reply, as in a sweep without an end.
+    tells_replies: bool,
     out: BufWriter<Stdout>,
     request: Vec<u8>,
 }
@@ -270,9 +287,20 @@ impl Sweeping<'_> {
                 }
             }
             for (from, at, incoming) in arrivals {
+                if self.tells_replies
+                    && let Incoming::Reply {
+                        sequence,
+                        damage: None,
+                        ..
+                    } = incoming
+                    && let Some((target, rtt)) = self.session.round_trip(sequence, from, at)
+                {
+                    let name = &self.targets[target].name;
+                    writeln!(self.out, "{name}: time={} ms", three_decimals(rtt))?;
+                }
                 if let Some(target) = hear(&mut self.session, from, at, incoming)
                     && self.show == Show::Alive
-                    && !self.json
+                    && self.format == Format::Text
                 {
                     writeln!(self.out, "{}", self.targets[target].name)?;
                 }
@@ -286,6 +314,9 @@ impl Sweeping<'_> {
         let now = Instant::now();
         let mut alive = 0;
         let mut kept = true;
+        if self.format == Format::Csv {
+            writeln!(self.out, "{}", COLUMNS.join(","))?;
+        }
         for (at, target) in self.targets.iter().enumerate() {
             let Some(summary) = self.session.summary(at, now) else {
                 continue;
@@ -296,10 +327,15 @@ impl Sweeping<'_> {
                 Show::Alive => summary.success,
                 Show::Unreachable => !summary.success,
             };
-            if told && self.json {
+            if told && self.format == Format::Json {
                 write_summary(&mut self.out, &target.name, target.address.ip(), &summary)?;
+            } else if told && self.format == Format::Csv {
+                write_rows(&mut self.out, target, self.session.probes(at, now))?;
             } else if told && self.show == Show::All && !config.output.quiet {
                 write_line(&mut self.out, target, &summary)?;
+                if config.output.statistics {
+                    write_quality(&mut self.out, &summary)?;
+                }
             } else if told && self.show == Show::Unreachable {
                 writeln!(self.out, "{}", target.name)?;
             }
@@ -311,7 +347,7 @@ impl Sweeping<'_> {
             }
         }
         let targets = self.targets.len() as u64;
-        if self.show == Show::All && !self.json {
+        if self.show == Show::All && self.format == Format::Text {
             let (sent, received) = self.session.totals();
             let silent = targets - alive;
             writeln!(
@@ -358,6 +394,28 @@ fn hear(
         } => session.on_error(sequence, destination),
     }
     None
+}
+
+/// A row for each probe.
+fn write_rows(
+    out: &mut impl Write,
+    target: &Target,
+    probes: impl Iterator<Item = Outcome>,
+) -> Result<()> {
+    let mut rows = csv::Writer::from_writer(out);
+    let ms = |time: Duration| format!("{:.6}", time.as_nanos() as f64 / 1e6);
+    for probe in probes {
+        rows.write_record([
+            &*target.name,
+            &target.address.ip().to_string(),
+            &probe.number.to_string(),
+            probe.state,
+            &ms(probe.sent),
+            &probe.rtt.map_or_else(String::new, ms),
+            &probe.queued.map_or_else(String::new, ms),
+        ])?;
+    }
+    Ok(rows.flush()?)
 }
 
 fn write_line(out: &mut impl Write, target: &Target, summary: &Summary) -> io::Result<()> {

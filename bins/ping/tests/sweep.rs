@@ -105,3 +105,60 @@ fn sixty_five_thousand_targets_are_swept_and_none_is_falsely_dead() {
                     65534 received";
     assert!(text.contains(expected), "{text}");
 }
+
+#[test]
+fn a_row_of_csv_for_every_probe_and_the_figures_of_stats_for_every_target() {
+    if left_out("a_row_of_csv_for_every_probe_and_the_figures_of_stats_for_every_target") {
+        return;
+    }
+    let chain = Chain::new(1).unwrap();
+    chain
+        .drop_packets(1, "input", "ip daddr 10.0.1.1 icmp type echo-request")
+        .unwrap();
+    let server = chain.server_v4();
+    let (code, text) = run(
+        &chain,
+        &format!("--csv -c 2 -i 0.05 -W 0.3 {server} 10.0.1.1"),
+    );
+    assert_eq!(code, Some(1), "{text}");
+    let rows: Vec<String> = text
+        .lines()
+        .map(|row| row.split(',').take(4).collect::<Vec<_>>().join(","))
+        .collect();
+    let expected = [
+        "target,address,probe,state".to_owned(),
+        format!("{server},{server},1,answered"),
+        format!("{server},{server},2,answered"),
+        "10.0.1.1,10.0.1.1,1,lost".to_owned(),
+        "10.0.1.1,10.0.1.1,2,lost".to_owned(),
+    ];
+    assert_eq!(rows, expected, "{text}");
+    let (_, text) = run(
+        &chain,
+        &format!("--stats -c 2 -i 0.05 -W 0.3 {server} 10.0.1.1"),
+    );
+    // Wilson for 2 of 2 and none of 2, by the formula with z = 1.96.
+    for figure in [
+        "loss 0/2, 95% interval 0.00% to 65.76%",
+        "loss 2/2, 95% interval 34.24% to 100.00%",
+        "outages 1, the longest of 2 probes",
+    ] {
+        assert!(text.contains(figure), "{figure}: {text}");
+    }
+}
+
+#[test]
+fn a_sweep_without_an_end_goes_on_until_it_is_stopped() {
+    if left_out("a_sweep_without_an_end_goes_on_until_it_is_stopped") {
+        return;
+    }
+    let chain = Chain::new(0).unwrap();
+    let server = chain.server_v4();
+    let (_, text) = run(&chain, &format!("--loop -i 0.1 -w 1 {server} 127.0.0.1"));
+    let lines = text.matches("127.0.0.1: time=").count();
+    assert!((2..=11).contains(&lines), "{text}");
+    assert!(
+        text.contains("--- 2 targets: 2 alive, 0 unreachable;"),
+        "{text}"
+    );
+}

@@ -6,8 +6,8 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use netio::icmp::names::Names;
 use netproto::icmp::Version;
-use netstats::loss::Interval;
 
+use super::quality::write_quality;
 use super::{Destination, Event, Reply, ReplyFate};
 use crate::config::{Config, Output};
 use crate::session::{Loss, Summary};
@@ -243,65 +243,9 @@ impl<W: Write> Text<W> {
         }
         writeln!(self.out, "{}", figures.join(", "))?;
         if self.output.statistics {
-            self.quality(summary)?;
+            write_quality(&mut self.out, summary)?;
         }
         self.out.flush()
-    }
-}
-
-impl<W: Write> Text<W> {
-    /// The lines of `--stats`. A figure that the sample does not support is a dash.
-    fn quality(&mut self, summary: &Summary) -> io::Result<()> {
-        let Loss {
-            lost,
-            known,
-            interval,
-            ..
-        } = summary.loss();
-        write!(self.out, "loss {lost}/{known}")?;
-        if let Some(Interval { low, high }) = interval {
-            let (low, high) = (low * 100.0, high * 100.0);
-            write!(self.out, ", 95% interval {low:.2}% to {high:.2}%")?;
-        }
-        let tally = summary.tally;
-        writeln!(
-            self.out,
-            ", late {}, reordered {}, damaged {}, in flight {}",
-            tally.late, tally.reordered, tally.damaged, summary.in_flight
-        )?;
-        let quality = &summary.quality;
-        let [p50, p90, p95, p99] =
-            [quality.p50, quality.p90, quality.p95, quality.p99].map(or_dash);
-        writeln!(self.out, "rtt p50/p90/p95/p99 = {p50}/{p90}/{p95}/{p99} ms")?;
-        if let Some(queued) = summary.queued {
-            let [mean, max] = [queued.mean, queued.max].map(three_decimals);
-            writeln!(
-                self.out,
-                "waited in this host avg/max = {mean}/{max} ms, not part of the rtt"
-            )?;
-        }
-        let [jitter, ipdv] = [quality.jitter, quality.ipdv].map(or_dash);
-        writeln!(
-            self.out,
-            "jitter {jitter} ms (RFC 3550), {ipdv} ms (mean of consecutive differences)"
-        )?;
-        let count = quality.outage_count;
-        write!(self.out, "outages {count}")?;
-        if let Some(longest) = quality.longest_outage {
-            write!(self.out, ", the longest of {} probes", longest.probes)?;
-        }
-        writeln!(self.out)?;
-        for outage in &quality.outages {
-            writeln!(
-                self.out,
-                "outage from icmp_seq={}: {} probes, {} s after the start, for {} s",
-                outage.first,
-                outage.probes,
-                three_decimals_of_seconds(outage.began),
-                three_decimals_of_seconds(outage.lasted)
-            )?;
-        }
-        Ok(())
     }
 }
 
@@ -345,14 +289,6 @@ fn shrinking_ms(rtt: Duration) -> String {
 pub(crate) fn three_decimals(duration: Duration) -> String {
     let us = duration.as_micros();
     format!("{}.{:03}", us / 1000, us % 1000)
-}
-
-fn three_decimals_of_seconds(duration: Duration) -> String {
-    format!("{:.3}", duration.as_secs_f64())
-}
-
-fn or_dash(duration: Option<Duration>) -> String {
-    duration.map_or_else(|| "-".to_owned(), three_decimals)
 }
 
 /// As C's `%g`: six significant digits, no zeros at the end.

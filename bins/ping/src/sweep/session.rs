@@ -5,10 +5,11 @@
 //! sequence numbers are shared by all targets, so that a number names one probe of the latest
 //! 65,536; before a number is used again, its probe is answered or out of time.
 
+use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use crate::history::{Fate, History};
+use crate::history::{Fate, History, REMEMBERED_RTTS};
 use crate::session::{Summary, Tally};
 use crate::statistics::RttStatistics;
 
@@ -21,8 +22,8 @@ const RETRY_AFTER: Duration = Duration::from_millis(1);
 /// What the user asked for.
 #[derive(Debug, Clone)]
 pub struct Plan {
-    /// Probes to each target.
-    pub count: u32,
+    /// Probes to each target; without a number, as many as there is time for.
+    pub count: Option<u32>,
     /// The least time from one probe to the next of the same target.
     pub interval: Duration,
     /// The time from one probe to the next of whatever target.
@@ -52,7 +53,11 @@ pub struct Session {
 #[derive(Debug)]
 struct Target {
     address: IpAddr,
-    probes: Vec<Probe>,
+    /// Those that an answer may still name, or in a sweep with an end, all.
+    probes: VecDeque<Probe>,
+    /// How many came before them.
+    forgotten: u32,
+    queued: RttStatistics,
     tally: Tally,
     rtt: RttStatistics,
     history: History,
@@ -76,15 +81,34 @@ pub struct Due {
     pub sequence: u16,
 }
 
+/// What became of a probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Outcome {
+    /// Which of its target's probes it is, from 1 on.
+    pub number: u64,
+    /// When it was sent, since the start.
+    pub sent: Duration,
+    /// `answered`, `error`, `in_flight` or `lost`.
+    pub state: &'static str,
+    /// The round trip of its first answer.
+    pub rtt: Option<Duration>,
+    /// What it waited in this host.
+    pub queued: Option<Duration>,
+}
+
 impl Session {
     /// A session with these targets that begins at `now`.
     pub fn new(plan: Plan, targets: impl IntoIterator<Item = IpAddr>, now: Instant) -> Session {
+        let targets: Vec<IpAddr> = targets.into_iter().collect();
+        let room = REMEMBERED_RTTS / targets.len().max(1);
         let target = |address| Target {
             address,
-            probes: Vec::new(),
+            probes: VecDeque::new(),
+            forgotten: 0,
+            queued: RttStatistics::default(),
             tally: Tally::default(),
             rtt: RttStatistics::default(),
-            history: History::default(),
+            history: History::remembering(room),
             highest_answered: None,
         };
         Session {
@@ -165,7 +189,8 @@ impl Session {
         if target.address != from {
             return None;
         }
-        let probe = target.probes.get_mut(nth as usize)?;
+        let place = nth.checked_sub(target.forgotten)? as usize;
+        let probe = target.probes.get_mut(place)?;
         let rtt = at.saturating_duration_since(probe.left.unwrap_or(probe.sent));
         target.rtt.add(rtt);
         if probe.rtt.is_some() {
@@ -180,6 +205,22 @@ impl Session {
         target.tally.reordered += u64::from(target.highest_answered > Some(nth));
         target.highest_answered = target.highest_answered.max(Some(nth));
         (target.tally.received == 1).then_some(index as usize)
+    }
+
+    /// The target and the round trip that an answer ends, if it is one's first.
+    pub fn round_trip(
+        &self,
+        sequence: u16,
+        from: IpAddr,
+        at: Instant,
+    ) -> Option<(usize, Duration)> {
+        let (index, nth) = self.numbers[usize::from(sequence)]?;
+        let target = self.targets.get(index as usize)?;
+        let place = nth.checked_sub(target.forgotten)? as usize;
+        let probe = target.probes.get(place)?;
+        let first = target.address == from && probe.rtt.is_none();
+        let left = probe.left.unwrap_or(probe.sent);
+        first.then(|| (index as usize, at.saturating_duration_since(left)))
     }
 
     /// An answer with a wrong checksum came from `from`.
@@ -218,21 +259,21 @@ impl Session {
     pub fn summary(&self, target: usize, now: Instant) -> Option<Summary> {
         let target = self.targets.get(target)?;
         let young = |probe: &&Probe| self.is_waiting(probe, now);
-        let settled = (1..)
+        let settled = (u64::from(target.forgotten) + 1..)
             .zip(&target.probes)
             .filter(|(_, probe)| !young(probe))
             .map(|(number, probe)| {
                 let fate = probe.rtt.map_or(Fate::Lost, Fate::Answered);
                 (number, probe.sent - self.started, fate)
             });
-        let last = target.probes.last();
-        let mut queued = RttStatistics::default();
+        let last = target.probes.back();
+        let mut queued = target.queued;
         let answered = target.probes.iter().filter(|probe| probe.rtt.is_some());
         for (sent, left) in answered.filter_map(|probe| Some((probe.sent, probe.left?))) {
             queued.add(left - sent);
         }
         Some(Summary {
-            transmitted: target.probes.len() as u64,
+            transmitted: u64::from(target.forgotten) + target.probes.len() as u64,
             tally: target.tally,
             in_flight: target.probes.iter().filter(young).count() as u64,
             elapsed: last.map_or(Duration::ZERO, |probe| probe.sent - self.started),
@@ -242,6 +283,24 @@ impl Session {
             gap: None,
             success: target.tally.received > 0,
             quality: target.history.quality(settled),
+        })
+    }
+
+    /// What became of each probe of a target that is remembered, as it stands at `now`.
+    pub fn probes(&self, target: usize, now: Instant) -> impl Iterator<Item = Outcome> + '_ {
+        let target = self.targets.get(target);
+        let probes = target.into_iter().flat_map(|target| &target.probes);
+        (1..).zip(probes).map(move |(number, probe)| Outcome {
+            number,
+            sent: probe.sent - self.started,
+            state: match probe.rtt {
+                Some(_) => "answered",
+                None if probe.failed => "error",
+                None if self.is_waiting(probe, now) => "in_flight",
+                None => "lost",
+            },
+            rtt: probe.rtt,
+            queued: probe.left.map(|left| left - probe.sent),
         })
     }
 
@@ -256,7 +315,9 @@ impl Session {
     }
 
     fn all_sent(&self) -> bool {
-        self.sent >= self.targets.len() as u64 * u64::from(self.plan.count)
+        let targets = self.targets.len() as u64;
+        let all = self.plan.count.map(|count| targets * u64::from(count));
+        all.is_some_and(|all| self.sent >= all)
     }
 
     fn deadline(&self) -> Option<Instant> {
@@ -266,7 +327,11 @@ impl Session {
     fn due(&self) -> Instant {
         // A number whose probe may still be answered is not given to another.
         let taken = self.numbers[usize::from(self.sent as u16)]
-            .and_then(|(target, nth)| self.targets.get(target as usize)?.probes.get(nth as usize))
+            .and_then(|(target, nth)| {
+                let target = self.targets.get(target as usize)?;
+                let at = nth.checked_sub(target.forgotten)?;
+                target.probes.get(at as usize)
+            })
             .filter(|probe| probe.rtt.is_none() && !probe.failed)
             .map(|probe| probe.sent + self.plan.patience);
         taken.map_or(self.next_due, |free| free.max(self.next_due))
@@ -277,17 +342,21 @@ impl Session {
     }
 
     fn remember(&mut self, sent: Instant, failed: bool) {
+        let number = usize::from(self.sent as u16);
+        if self.plan.count.is_none() {
+            self.forget(number);
+        }
         let index = self.next_target();
         let target = &mut self.targets[index];
-        let nth = target.probes.len() as u32;
-        target.probes.push(Probe {
+        let nth = target.forgotten.wrapping_add(target.probes.len() as u32);
+        target.probes.push_back(Probe {
             sent,
             left: None,
             rtt: None,
             failed,
         });
         target.tally.errors += u64::from(failed);
-        self.numbers[usize::from(self.sent as u16)] = Some((index as u32, nth));
+        self.numbers[number] = Some((index as u32, nth));
         self.unanswered += u64::from(!failed);
         self.sent += 1;
         self.last_sent = Some(sent);
@@ -305,8 +374,32 @@ impl Session {
     fn probe(&mut self, sequence: u16) -> Option<(IpAddr, &mut Tally, &mut Probe)> {
         let (target, nth) = self.numbers[usize::from(sequence)]?;
         let target = self.targets.get_mut(target as usize)?;
-        let probe = target.probes.get_mut(nth as usize)?;
+        let at = nth.checked_sub(target.forgotten)?;
+        let probe = target.probes.get_mut(at as usize)?;
         Some((target.address, &mut target.tally, probe))
+    }
+
+    /// In a sweep without an end, only what has a number is remembered. A target's probes got
+    /// theirs in order, so that the one that gives its number up is the oldest.
+    fn forget(&mut self, number: usize) {
+        let owner = self.numbers[number].take();
+        let Some(target) = owner.and_then(|(target, _)| self.targets.get_mut(target as usize))
+        else {
+            return;
+        };
+        let Some(probe) = target.probes.pop_front() else {
+            return;
+        };
+        target.forgotten = target.forgotten.wrapping_add(1);
+        self.unanswered -= u64::from(probe.rtt.is_none() && !probe.failed);
+        if let (Some(_), Some(left)) = (probe.rtt, probe.left) {
+            target.queued.add(left - probe.sent);
+        }
+        let fate = probe.rtt.map_or(Fate::Lost, Fate::Answered);
+        let sent = probe.sent - self.started;
+        target
+            .history
+            .settle(u64::from(target.forgotten), sent, fate);
     }
 }
 
@@ -324,7 +417,7 @@ mod tests {
 
     fn plan(count: u32) -> Plan {
         Plan {
-            count,
+            count: Some(count),
             interval: ms(1000),
             spacing: ms(10),
             patience: ms(500),
@@ -410,5 +503,39 @@ mod tests {
         assert!(session.poll_send(start + ms(300)).is_some());
         session.on_sent(start + ms(300));
         assert_eq!(session.poll_send(start + ms(309)), None);
+    }
+
+    #[test]
+    fn a_sweep_without_an_end_remembers_as_many_probes_as_there_are_numbers() {
+        let start = Instant::now();
+        let plan = Plan {
+            count: None,
+            interval: Duration::ZERO,
+            spacing: Duration::ZERO,
+            ..plan(1)
+        };
+        let mut session = Session::new(plan, [address(1), address(2)], start);
+        // Of 100,000 probes, those to the first are answered after a millisecond.
+        for number in 0..100_000_u64 {
+            let now = start + ms(number);
+            let due = session.poll_send(now).unwrap();
+            session.on_sent(now);
+            if due.target == 0 {
+                session.on_reply(due.sequence, address(1), now + ms(1));
+            }
+        }
+        let end = start + ms(200_000);
+        assert!(!session.is_over(end));
+        let remembered: usize = (0..2)
+            .map(|target| session.probes(target, end).count())
+            .sum();
+        assert_eq!(remembered, NUMBERS);
+        for (target, received) in [(0, 50_000), (1, 0)] {
+            let summary = session.summary(target, end).unwrap();
+            assert_eq!(summary.transmitted, 50_000);
+            assert_eq!(summary.tally.received, received);
+            assert_eq!(summary.loss().lost, 50_000 - received);
+            assert_eq!(summary.quality.outage_count, u64::from(target == 1));
+        }
     }
 }
