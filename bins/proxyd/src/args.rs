@@ -9,10 +9,13 @@ use clap::Parser;
 use ipnet::IpNet;
 use netio::daemon::args::{DaemonArgs, network, patience};
 use netio::usage::{AdminAddress, Refusal};
+use netproto::http::method::Method;
+use netproto::http::target::Target;
 
 use crate::access::{Access, Ports};
 use crate::config::{Config, Endpoint, Origin};
 use crate::impair::Impairment;
+use crate::upstream::origins::Balance;
 
 /// The least that the cache may be given: below this, hardly a page would fit.
 const SMALLEST_CACHE: ByteSize = ByteSize::mib(1);
@@ -21,6 +24,8 @@ const EXAMPLES: &str = "\
 Examples:
   proxyd                                      http://127.0.0.1:8080/ before http://127.0.0.1:8000/
   proxyd --origin http://10.0.0.7:3000        another origin
+  proxyd --origin http://10.0.0.7:3000 --origin http://10.0.0.8:3000 --health-check /healthz
+                                              two, of which one may fail
   curl -x http://127.0.0.1:8080 https://example.com/    as a forward proxy
   proxyd --bind 0.0.0.0 --cache-size 2GiB     for everybody, with a larger cache
   proxyd --log-format json | jq .             the access log as JSON
@@ -29,9 +34,9 @@ Examples:
   proxyd --check                              ask a running one if it is well
 
 Every answer says in its Cache-Status field what the cache did, and the access log (on stdout)
-in its last column: HIT, MISS, STALE, REVALIDATED, BYPASS or TUNNEL. Every address that is bound is told
-in a line on stderr (listening tcp 127.0.0.1:8080). SIGTERM and SIGINT end it after the requests
-under way.
+in its last column: HIT, MISS, STALE, REVALIDATED, BYPASS, TUNNEL or DENIED. Every address that
+is bound is told in a line on stderr (listening tcp 127.0.0.1:8080). SIGTERM and SIGINT end it
+after the requests under way.
 
 Faults (--impair), by spaces; each holds for both directions, or for one after to-target: or
 to-client: (--impair 'delay=20ms to-client: loss=5%'):
@@ -52,15 +57,10 @@ The same seed gives datagram N of session M the same fate, with any number of wo
 Exit status: 0 after a stop signal, or when --check finds it well; 1 when it cannot run (a port
 is taken), or had to cut connections at the drain deadline; 2 for a bad command line.";
 
-/// A caching HTTP proxy, before one origin and to any server, and a UDP relay.
+/// A caching HTTP proxy, before origins and to any server, and a UDP relay.
 #[derive(Debug, Parser)]
 #[command(name = "proxyd", version, after_help = EXAMPLES)]
 struct Args {
-    /// The server that is asked for what the cache cannot answer; its name is resolved as it is
-    /// connected to
-    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8000")]
-    origin: Origin,
-
     /// Where the UDP relay sends what its clients send
     #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:9000")]
     udp_target: Endpoint,
@@ -85,11 +85,6 @@ struct Args {
     #[arg(long, value_name = "SIZE", default_value = "1GiB", value_parser = str::parse::<ByteSize>)]
     max_upload: ByteSize,
 
-    /// Believe what these clients, proxies themselves, say in Forwarded and X-Forwarded-*; may be
-    /// repeated
-    #[arg(long, value_name = "CIDR", value_parser = network)]
-    trust_forwarded: Vec<IpNet>,
-
     /// Faults for the relay's datagrams to meet: 'delay=40ms jitter=5ms loss=1%'; all are listed below
     #[arg(long, value_name = "FAULTS", help_heading = "Impairment")]
     impair: Option<Impairment>,
@@ -107,7 +102,41 @@ struct Args {
     daemon: DaemonArgs,
 
     #[command(flatten)]
+    origins: OriginArgs,
+
+    #[command(flatten)]
     forward: ForwardArgs,
+}
+
+/// Who is asked for what the cache cannot answer.
+#[derive(Debug, clap::Args)]
+#[command(next_help_heading = "Origins")]
+struct OriginArgs {
+    /// A server that is asked for what the cache cannot answer; its name is resolved as it is
+    /// connected to; may be repeated
+    #[arg(long, value_name = "URL", default_value = "http://127.0.0.1:8000")]
+    origin: Vec<Origin>,
+
+    /// How requests are spread over several: round-robin or least-connections
+    #[arg(long, value_name = "HOW", default_value = "round-robin", value_parser = str::parse::<Balance>)]
+    balance: Balance,
+
+    /// Ask each origin for this path every 2 s, and leave out those that do not answer with 2xx or
+    /// 3xx [default: only those are left out, for a while, that fail a request]
+    #[arg(long, value_name = "PATH", value_parser = health_check)]
+    health_check: Option<String>,
+
+    /// Believe what these clients, proxies themselves, say in Forwarded and X-Forwarded-*; may be
+    /// repeated
+    #[arg(long, value_name = "CIDR", value_parser = network)]
+    trust_forwarded: Vec<IpNet>,
+}
+
+fn health_check(text: &str) -> Result<String, &'static str> {
+    match Target::parse(text.as_bytes(), &Method::Get) {
+        Ok(Target::Origin { .. }) => Ok(text.to_owned()),
+        _ => Err("expected a path, such as /healthz"),
+    }
 }
 
 /// What may be asked of servers that clients name.
@@ -172,16 +201,24 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Order, Refusal>
         };
     }
     let listens = args.daemon.http_address(args.port).to_string();
-    if args.origin.authority == listens {
+    let origins = args.origins.origin;
+    if let Some(own) = origins.iter().find(|origin| origin.authority == listens) {
         return Err(Refusal::Mistake(format!(
-            "the origin {} is this proxy itself; name another with --origin",
-            args.origin
+            "the origin {own} is this proxy itself; name another with --origin"
+        )));
+    }
+    let is_repeated = |(at, origin)| origins[..at].contains(origin);
+    if let Some((_, twice)) = origins.iter().enumerate().find(|found| is_repeated(*found)) {
+        return Err(Refusal::Mistake(format!(
+            "the origin {twice} is named twice; name each once"
         )));
     }
     let mut setup = args.daemon.setup(args.port, args.udp_port, args.admin)?;
     setup.http.limits.body_bytes = args.max_upload.as_u64();
     Ok(Order::Serve(Config {
-        origin: args.origin,
+        origins,
+        balance: args.origins.balance,
+        health_check: args.origins.health_check,
         access: Access {
             is_reverse_only: args.forward.reverse_only,
             clients: args.forward.allow,
@@ -189,7 +226,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Order, Refusal>
             targets: args.forward.allow_target,
             own: Vec::new(),
         },
-        trusted: args.trust_forwarded,
+        trusted: args.origins.trust_forwarded,
         tunnel_idle: args.forward.tunnel_idle,
         udp_target: args.udp_target,
         cache_bytes: args.cache_size.as_u64(),

@@ -10,12 +10,17 @@ use netproto::http::target::Authority;
 
 use crate::access::Access;
 use crate::impair::Impairment;
+use crate::upstream::origins::Balance;
 
 /// One validated configuration.
 #[derive(Debug, Clone)]
 pub struct Config {
-    /// Where requests go that the cache cannot answer.
-    pub origin: Origin,
+    /// Where requests go that the cache cannot answer: at least one.
+    pub origins: Vec<Origin>,
+    /// How they are spread over several.
+    pub balance: Balance,
+    /// What each origin is asked for to see whether it is well, if it is.
+    pub health_check: Option<String>,
     /// What is forwarded to servers that clients name, and for whom.
     pub access: Access,
     /// Clients that are believed when they say for whom they ask.

@@ -84,10 +84,12 @@ impl Hop {
             let said = first("x-forwarded-host").unwrap_or(host.as_bytes());
             write::field(out, "X-Forwarded-Host", said)?;
         }
-        value.push_str(";proto=http");
+        let scheme = if request.is_tls { "https" } else { "http" };
+        value.push_str(";proto=");
+        value.push_str(scheme);
         appended(out, "Forwarded", &believed, &value)?;
         appended(out, "X-Forwarded-For", &believed, &client.to_string())?;
-        let said = first("x-forwarded-proto").unwrap_or(b"http");
+        let said = first("x-forwarded-proto").unwrap_or(scheme.as_bytes());
         write::field(out, "X-Forwarded-Proto", said)
     }
 

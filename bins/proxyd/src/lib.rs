@@ -49,6 +49,7 @@ use crate::proxy::share::{Background, Landing};
 use crate::relay::RelayConfig;
 use crate::route::Router;
 use crate::upstream::Upstream;
+use crate::upstream::origins::Origins;
 
 /// The ports on which the lab's own programs answer datagrams. None of them is ever the source of
 /// one that asks to be relayed.
@@ -62,14 +63,19 @@ pub fn run(config: &Config) -> Result<(), DaemonError> {
     let hop = Arc::new(Hop::new(config.trusted.clone()));
     let live = Arc::new(Live::new(config.impairment.clone(), config.seed));
     let flights = Arc::new(Flights::new());
+    let authorities = config.origins.iter().map(|origin| origin.authority.clone());
+    let origins = Arc::new(Origins::new(authorities, config.balance));
     let equip = |stations: Vec<Station>| {
         let own = stations.first().map(|station| station.listens.to_vec());
         let access = Arc::new(Access {
             own: own.unwrap_or_default(),
             ..config.access.clone()
         });
-        let equip = |station| Equipment {
+        let equip = |(number, station)| Equipment {
             station,
+            origins: Arc::clone(&origins),
+            // One worker for all.
+            health_check: config.health_check.clone().filter(|_| number == 0),
             config: config.clone(),
             access: Arc::clone(&access),
             hop: Arc::clone(&hop),
@@ -78,12 +84,13 @@ pub fn run(config: &Config) -> Result<(), DaemonError> {
             flights: Arc::clone(&flights),
             counters: Arc::default(),
         };
-        let equipment: Vec<Equipment> = stations.into_iter().map(equip).collect();
+        let equipment: Vec<Equipment> = stations.into_iter().enumerate().map(equip).collect();
         let counters = equipment.iter().map(|worker| Arc::clone(&worker.counters));
         let panel = admin::panel(&Shown {
             workers: counters.collect(),
             store: Arc::clone(&store),
             live: Arc::clone(&live),
+            origins: Arc::clone(&origins),
         });
         (equipment, panel)
     };
@@ -94,6 +101,8 @@ pub fn run(config: &Config) -> Result<(), DaemonError> {
 struct Equipment {
     station: Station,
     config: Config,
+    origins: Arc<Origins>,
+    health_check: Option<String>,
     access: Arc<Access>,
     hop: Arc<Hop>,
     store: Arc<Store>,
@@ -116,23 +125,36 @@ async fn work(equipment: Equipment) -> io::Result<()> {
     let buffers = Buffers::default();
     let pool = Rc::new(Pool::default());
     let router = Router {
-        origin: upstream::Server {
-            authority: config.origin.authority.into(),
-            is_named_by_client: false,
-        },
+        origins: Arc::clone(&equipment.origins),
         access: Arc::clone(&equipment.access),
         hop: equipment.hop,
     };
-    let upstream = Upstream::new(
-        equipment.access,
-        Rc::clone(&pool),
-        Rc::clone(&watch),
-        buffers.clone(),
-    );
+    let upstream = || {
+        Upstream::new(
+            Arc::clone(&equipment.origins),
+            Arc::clone(&equipment.access),
+            Rc::clone(&pool),
+            Rc::clone(&watch),
+            buffers.clone(),
+        )
+    };
+    let checks = equipment.health_check.map(|path| {
+        let origins = Arc::clone(&equipment.origins);
+        upstream::checks::run(upstream(), origins, path)
+    });
+    let checks = async {
+        if let Some(checks) = checks {
+            tokio::select! {
+                () = checks => {}
+                () = stop.requested() => {}
+            }
+        }
+        Ok(())
+    };
     let server = Rc::new(Server {
         service: Proxy {
             router: Rc::new(router),
-            upstream: Rc::new(upstream),
+            upstream: Rc::new(upstream()),
             store: equipment.store,
             flights: equipment.flights,
             background: Background::default(),
@@ -160,6 +182,7 @@ async fn work(equipment: Equipment) -> io::Result<()> {
         serve(listeners, server, stop.clone()),
         relay(udp, relayed, &counters, stop.clone()),
         close,
+        checks,
         async {
             watch.keep(stop.clone()).await;
             Ok(())

@@ -1,6 +1,7 @@
 //! What /metrics shows of the proxy.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use netio::http::tunnel::TunnelCounters;
 use netio::telemetry::{Counter, HttpCounters, Metrics};
@@ -28,6 +29,10 @@ pub(crate) fn of(shown: &Shown) -> Metrics {
     metrics.http(&http);
     cache(&mut metrics, workers, Arc::clone(&shown.store));
     forward(&mut metrics, workers);
+    let origins = Arc::clone(&shown.origins);
+    metrics.gauge("origins_in", "Origins that may be asked now", move || {
+        origins.count_in(Instant::now())
+    });
     relay(&mut metrics, workers);
     faults(&mut metrics, workers, Arc::clone(&shown.live));
     metrics

@@ -16,6 +16,7 @@ use crate::answer::internal;
 use crate::cache::key::Key;
 use crate::fields;
 use crate::hop::Hop;
+use crate::upstream::origins::Origins;
 use crate::upstream::{Failure, Server, Unanswered};
 
 /// The port that an http URL does not name (RFC 9110 §4.2.1).
@@ -24,8 +25,8 @@ const HTTP_PORT: u16 = 80;
 /// The rules by which one worker routes.
 #[derive(Debug)]
 pub struct Router {
-    /// Who is asked for what names nobody else.
-    pub origin: Server,
+    /// Who are asked for what names nobody else.
+    pub origins: Arc<Origins>,
     /// What is forwarded beside that, and for whom.
     pub access: Arc<Access>,
     /// How a request is known that has been here before.
@@ -56,7 +57,7 @@ impl Router {
     pub fn key(&self, request: &Request<'_>) -> Option<Key> {
         let head = request.head;
         if !self.is_forwarded(head) {
-            return Key::of(head, &self.origin.authority);
+            return Key::of(head, self.default_host());
         }
         self.access.of_client(request.client.ip()).ok()?;
         Key::forward(head)
@@ -73,7 +74,7 @@ impl Router {
             Target::Absolute { authority, .. } if self.is_forwarded(head) => {
                 self.forward(request.client, authority)?
             }
-            _ => Route::Ask(self.origin.clone()),
+            _ => Route::Ask(self.origin()),
         };
         self.not_seen_before(&route, &head.fields)?;
         Ok(route)
@@ -84,9 +85,22 @@ impl Router {
     pub fn host<'r>(&'r self, key: Option<&'r Key>, head: &RequestHead<'r, 'r>) -> &'r str {
         match (key, head.host) {
             (Some(key), _) => key.authority(),
-            (None, "") => &self.origin.authority,
+            (None, "") => self.default_host(),
             (None, host) => host,
         }
+    }
+
+    /// The first origin, in whose place another may be asked.
+    fn origin(&self) -> Server {
+        self.origins.server(0).cloned().unwrap_or_else(|| Server {
+            authority: "".into(),
+            is_named_by_client: false,
+        })
+    }
+
+    fn default_host(&self) -> &str {
+        let first = self.origins.server(0);
+        first.map_or("", |origin| &origin.authority)
     }
 
     /// Whether the server is asked that the target names, and not an origin.

@@ -13,6 +13,7 @@ use netio::admin::Panel;
 use crate::cache::store::Store;
 use crate::impair::live::Live;
 use crate::metrics::{self, Counters};
+use crate::upstream::origins::Origins;
 
 /// Everything that it works with.
 pub(crate) struct Shown {
@@ -20,6 +21,7 @@ pub(crate) struct Shown {
     pub(crate) workers: Arc<[Arc<Counters>]>,
     pub(crate) store: Arc<Store>,
     pub(crate) live: Arc<Live>,
+    pub(crate) origins: Arc<Origins>,
 }
 
 /// The pages of the endpoint.

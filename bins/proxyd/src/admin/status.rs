@@ -1,8 +1,10 @@
 //! The proxy's part of /status.json.
 
 use std::sync::Arc;
+use std::time::Instant;
 
 use netio::admin::Panel;
+use netio::http::tunnel::TunnelCounters;
 use netio::telemetry::{Counter, HttpTotals};
 use serde::Serialize;
 
@@ -18,6 +20,10 @@ pub(super) fn add(panel: &mut Panel, shown: &Shown) {
     panel.section("http", move || HttpTotals::of(&http));
     let (workers, store) = (Arc::clone(&shown.workers), Arc::clone(&shown.store));
     panel.section("cache", move || CacheTotals::of(&workers, &store));
+    let origins = Arc::clone(&shown.origins);
+    panel.section("origins", move || origins.states(Instant::now()));
+    let workers = Arc::clone(&shown.workers);
+    panel.section("tunnels", move || TunnelTotals::of(&workers));
     let workers = Arc::clone(&shown.workers);
     panel.section("relay", move || RelayTotals::of(&workers));
 }
@@ -50,6 +56,33 @@ impl CacheTotals {
             entries: store.len() as u64,
             stored_bytes: store.bytes(),
             bound_bytes: store.bound(),
+        }
+    }
+}
+
+/// What CONNECT and Upgrade were asked for, and what the rules did not let through.
+#[derive(Debug, Serialize)]
+struct TunnelTotals {
+    open: u64,
+    opened: u64,
+    ended_idle: u64,
+    up_bytes: u64,
+    down_bytes: u64,
+    denied: u64,
+}
+
+impl TunnelTotals {
+    fn of(workers: &Arc<[Arc<Counters>]>) -> TunnelTotals {
+        let sum = summing(workers, |worker| &*worker.proxy.tunnels);
+        let sum = |of: fn(&TunnelCounters) -> &Counter| sum(of);
+        let denied = summing(workers, |worker| &*worker.proxy);
+        TunnelTotals {
+            open: sum(|c| &c.open),
+            opened: sum(|c| &c.opened),
+            ended_idle: sum(|c| &c.idle),
+            up_bytes: sum(|c| &c.up_bytes),
+            down_bytes: sum(|c| &c.down_bytes),
+            denied: denied(|c| &c.denied),
         }
     }
 }

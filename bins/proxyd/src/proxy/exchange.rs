@@ -52,10 +52,8 @@ impl Proxy {
                     return self.without_answer(errand, unanswered, stale.as_deref(), lead);
                 }
             };
-            let unanswered = |failure| Unanswered {
-                server: errand.server.clone(),
-                failure,
-            };
+            let server = answer.server.clone();
+            let unanswered = |failure| Unanswered { server, failure };
             let bytes = answer.head.clone();
             let mut slots = FieldSlots::new();
             let method = &errand.request.head.method;
@@ -92,7 +90,7 @@ impl Proxy {
                     .unwrap_or_else(|error| answer::internal(&error));
             };
             if answer.is_in_order && head.persistent {
-                self.upstream.keeper(&errand.server)(answer.connection.rested());
+                self.upstream.keeper(&answer.server)(answer.connection.rested());
             }
             match revalidation::freshen(&variant, &head, &errand.demands, &journey) {
                 Validation::Stands(variant, verdict) => {
@@ -173,11 +171,13 @@ impl Proxy {
     /// The body of an answer. Its connection goes back to the pool when it has come whole.
     fn body(&self, errand: &Errand<'_>, answer: Answer, head: &ResponseHead<'_, '_>) -> Body {
         let Answer {
+            server,
+            busy,
             connection,
             is_in_order,
             ..
         } = answer;
-        let keeper = (is_in_order && head.persistent).then(|| self.upstream.keeper(&errand.server));
+        let keeper = (is_in_order && head.persistent).then(|| self.upstream.keeper(&server));
         if matches!(head.framing, BodyFraming::None | BodyFraming::Length(0)) {
             if let Some(keep) = keeper {
                 keep(connection.rested());
@@ -193,7 +193,9 @@ impl Proxy {
             BodyFraming::Length(length) => Some(length),
             _ => None,
         };
+        // The origin has it under way until the body has come, or is given up.
         let keep = move |connection| {
+            drop(busy);
             if let Some(keep) = keeper {
                 keep(connection);
             }

@@ -12,7 +12,7 @@ use netproto::http::fields::FieldSlots;
 use netproto::http::head::ResponseHead;
 use netproto::http::method::Method;
 
-use super::{Answer, Failure, LIMITS};
+use super::{Answer, Failure, LIMITS, Server};
 use crate::fields;
 
 /// How long an origin may think about a body that its client holds back. One that knows nothing of
@@ -21,6 +21,7 @@ const CONTINUE_PATIENCE: Duration = Duration::from_secs(1);
 
 /// Sends a request, passes on what its origin says meanwhile, and waits for the head of the answer.
 pub(super) async fn converse(
+    server: &Server,
     connection: Connection,
     head: Bytes,
     method: &Method<'_>,
@@ -48,6 +49,8 @@ pub(super) async fn converse(
         exchange.hear().await?;
     };
     Ok(Answer {
+        server: server.clone(),
+        busy: None,
         head,
         connection: exchange.connection,
         is_in_order,

@@ -74,6 +74,33 @@ impl Failure {
         }
     }
 
+    /// Whether it says something of the server, and not of the client or of the rules.
+    pub fn is_of_server(&self) -> bool {
+        !matches!(
+            self,
+            Failure::Denied(_) | Failure::Client(_) | Failure::Switched
+        )
+    }
+
+    /// Whether nothing of the request had been sent.
+    pub fn comes_before_request(&self) -> bool {
+        matches!(
+            self,
+            Failure::Unknown(_)
+                | Failure::LookupLate
+                | Failure::Unreachable(_)
+                | Failure::ConnectLate
+        )
+    }
+
+    /// Whether the connection ended before there was an answer.
+    pub fn comes_before_answer(&self) -> bool {
+        matches!(
+            self,
+            Failure::Closed | Failure::Incomplete | Failure::Broken(_)
+        )
+    }
+
     /// Its type in Proxy-Status (RFC 9209 §2.3).
     pub fn proxy_error(&self) -> &'static str {
         match self {

@@ -1,14 +1,17 @@
 //! The way to the servers that are asked: connecting to them, one request over a connection, and
 //! what can go wrong.
 
+pub mod checks;
 mod converse;
 mod failure;
+pub mod origins;
 
 use std::fmt;
 use std::io;
 use std::net::{IpAddr, SocketAddr, UdpSocket};
 use std::rc::Rc;
 use std::sync::Arc;
+use std::time::Instant;
 
 use bytes::Bytes;
 use netio::http::body::RequestBody;
@@ -24,6 +27,7 @@ use smallvec::SmallVec;
 
 use self::converse::converse;
 pub use self::failure::{Failure, Unanswered};
+use self::origins::{Busy, Origins};
 use crate::access::{Access, Denial};
 
 /// What an answer may measure: as a request, but its body streams through and may be of any size.
@@ -37,7 +41,8 @@ pub const LIMITS: Limits = Limits {
 pub struct Server {
     /// `host:port`.
     pub authority: Arc<str>,
-    /// Whether the client named it: then its addresses must be such that a client may name.
+    /// Whether the client named it: then its addresses must be such that a client may name. If not,
+    /// it is an origin, and another may be asked in its place.
     pub is_named_by_client: bool,
 }
 
@@ -54,6 +59,10 @@ impl fmt::Display for Server {
 /// The head of an answer, and the connection that its body comes by.
 #[derive(Debug)]
 pub struct Answer {
+    /// Who gave it.
+    pub server: Server,
+    /// Counts it among what that origin has under way, while its body comes.
+    pub busy: Option<Busy>,
     /// A whole head.
     pub head: Bytes,
     /// Where the body follows.
@@ -65,6 +74,7 @@ pub struct Answer {
 /// One worker's way to servers.
 #[derive(Debug)]
 pub struct Upstream {
+    origins: Arc<Origins>,
     access: Arc<Access>,
     resolver: Resolver,
     pool: Rc<Pool>,
@@ -76,12 +86,14 @@ pub struct Upstream {
 impl Upstream {
     /// A way that holds no connection yet. Closing `pool` ends those that are idle.
     pub fn new(
+        origins: Arc<Origins>,
         access: Arc<Access>,
         pool: Rc<Pool>,
         watch: Rc<Watch>,
         buffers: Buffers,
     ) -> Upstream {
         Upstream {
+            origins,
             access,
             resolver: Resolver::default(),
             pool,
@@ -91,11 +103,16 @@ impl Upstream {
         }
     }
 
+    /// The same with other deadlines.
+    #[must_use]
+    pub fn with_patience(self, patience: Patience) -> Upstream {
+        Upstream { patience, ..self }
+    }
+
     /// Sends a request with this rendered head and body, and waits for the head of the answer.
     ///
-    /// A connection that was idle may turn out to be dead. Then the request is sent once more, on a
-    /// new one, if nothing of an answer came, its body is not yet used up, and sending it twice
-    /// does no harm (RFC 9112 §9.3.1).
+    /// An origin that fails is left out for a while, and another is asked, if that does no harm: if
+    /// nothing was sent, or nothing came back and the request may be sent twice (RFC 9110 §9.2.2).
     pub async fn ask(
         &self,
         server: &Server,
@@ -103,21 +120,66 @@ impl Upstream {
         method: &Method<'_>,
         body: &mut RequestBody<'_>,
     ) -> Result<Answer, Unanswered> {
-        let unanswered = |failure| Unanswered {
+        let may_be_sent_twice = method.is_idempotent() && body.is_done();
+        let unanswered = |server: &Server, failure| Unanswered {
             server: server.clone(),
             failure,
         };
-        let may_be_sent_twice = method.is_idempotent() && body.is_done();
-        if let Some(idle) = self.pool.take(&server.authority, self.watch.now()) {
-            match converse(idle, head.clone(), method, body).await {
-                Err(Failure::Closed) if may_be_sent_twice => {}
-                outcome => return outcome.map_err(unanswered),
+        if server.is_named_by_client {
+            let answered = self.ask_one(server, head, method, body).await;
+            return answered.map_err(|failure| unanswered(server, failure));
+        }
+        let mut tried = SmallVec::<[usize; 4]>::new();
+        let mut last = unanswered(server, Failure::Closed);
+        while let Some(busy) = self.origins.choose(&tried, Instant::now()) {
+            let asked = Instant::now();
+            let failure = match self
+                .ask_one(busy.server(), head.clone(), method, body)
+                .await
+            {
+                Ok(mut answer) => {
+                    busy.succeeded();
+                    answer.busy = Some(busy);
+                    return Ok(answer);
+                }
+                Err(failure) => failure,
+            };
+            // A connection that was idle may have ended by itself.
+            let is_its_own = failure.is_of_server()
+                && (may_be_sent_twice || !matches!(failure, Failure::Closed));
+            if is_its_own {
+                busy.failed(asked, Instant::now());
+            }
+            let may_be_asked_of_another = failure.comes_before_request()
+                || (may_be_sent_twice && failure.comes_before_answer());
+            tried.push(busy.number());
+            last = unanswered(busy.server(), failure);
+            if !may_be_asked_of_another {
+                break;
             }
         }
-        let fresh = self.connect(server).await.map_err(unanswered)?;
-        converse(fresh, head, method, body)
-            .await
-            .map_err(unanswered)
+        Err(last)
+    }
+
+    /// Asks one server. A connection that was idle may turn out to be dead. Then the request is sent
+    /// once more, on a new one, if nothing of an answer came, its body is not yet used up, and
+    /// sending it twice does no harm (RFC 9112 §9.3.1).
+    async fn ask_one(
+        &self,
+        server: &Server,
+        head: Bytes,
+        method: &Method<'_>,
+        body: &mut RequestBody<'_>,
+    ) -> Result<Answer, Failure> {
+        let may_be_sent_twice = method.is_idempotent() && body.is_done();
+        if let Some(idle) = self.pool.take(&server.authority, self.watch.now()) {
+            match converse(server, idle, head.clone(), method, body).await {
+                Err(Failure::Closed) if may_be_sent_twice => {}
+                outcome => return outcome,
+            }
+        }
+        let fresh = self.connect(server).await?;
+        converse(server, fresh, head, method, body).await
     }
 
     /// What takes a connection back for the next request to that server.

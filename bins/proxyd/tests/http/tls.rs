@@ -44,4 +44,7 @@ fn a_miss_and_a_hit_come_over_tls_as_they_do_without() {
         assert!(reply.text() == large);
         assert_eq!(reply.cache().starts_with("hit"), hit, "{}", reply.head);
     }
+    let seen = &lab.origin.seen()[0];
+    assert_eq!(seen.field("x-forwarded-proto").as_deref(), Some("https"));
+    assert!(seen.field("forwarded").unwrap().ends_with(";proto=https"));
 }
