@@ -1,6 +1,6 @@
 """Measures webserverd and proxyd beside other servers and beside bare floors, in one run.
 
-The figure is the CPU time of the server for each request or datagram (user and system time of all
+Unless a table says otherwise, the figure is the CPU time of the server for each request or datagram (user and system time of all
 its threads and processes, from /proc), median of several runs, with the requests a second beside it.
 At the load generator's limit, requests a second no longer tell servers apart; CPU time does. Each
 server has core 0 and one worker, the load generator (and the origin, or the target of a relay) has
@@ -12,6 +12,7 @@ Only ratios within one run count: the machine, and who else is using it, are in 
 import argparse
 import os
 import platform
+import resource
 import shutil
 import signal
 import subprocess
@@ -23,9 +24,23 @@ import measure
 import servers
 from measure import BenchError
 
-GROUPS = ("static", "proxy", "udp")
+GROUPS = ("static", "connections", "tls", "latency", "idle", "proxy", "udp")
 KIB = 1024
+IDLE = 10_000
 ROOT = Path(__file__).resolve().parent.parent
+
+
+EPILOG = """groups:
+  static       a file of 1 KiB, 100 KiB (64 kept connections) and 10 MiB (8)
+  connections  1 KiB, and a connection for each request
+  tls          1 KiB over TLS 1.3, 64 kept connections
+  latency      1 KiB: the 99th percentile of the time to an answer at half of the rate that the
+               slowest of the servers can keep up, the same for all. Requests are sent when they
+               are due, whether the server has kept up or not (bench/http_rate.c)
+  idle         resident memory with 10,000 connections that each had an answer and are idle
+  proxy        1 KiB and 100 KiB from a proxy's cache, 1 KiB passed on
+  udp          128 B through an echo and through a relay, 1 and 64 flows, alone and in trains
+"""
 
 
 def main():
@@ -43,7 +58,7 @@ def main():
                 print(line)
             aims = []
             for group in options.groups:
-                aims += {"static": static, "proxy": proxy, "udp": udp}[group](lab)
+                aims += MEASURE[group](lab)
             report_aims(aims)
         finally:
             lab.stop_all()
@@ -53,13 +68,14 @@ def arguments():
     parser = argparse.ArgumentParser(
         prog="scripts/bench",
         description=__doc__,
+        epilog=EPILOG,
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "groups",
         nargs="*",
         metavar="GROUP",
-        help=f"what to measure: {', '.join(GROUPS)} (default: all)",
+        help=f"what to measure: {', '.join(GROUPS)} (default: all; --help says what each is)",
     )
     parser.add_argument("--seconds", type=float, default=3, help="length of each run (default: 3)")
     parser.add_argument("--runs", type=int, default=3, help="runs of each row (default: 3)")
@@ -96,7 +112,7 @@ def prepare(lab, options):
     for needed in ("gcc", "wrk"):
         if not servers.found(needed) and (needed == "gcc" or options.groups != ["udp"]):
             raise BenchError(f"{needed} is missing: apt-get install {servers.PACKAGES[needed]}")
-    for program in ("http_floor", "udp_floor", "udp_load"):
+    for program in ("http_floor", "http_rate", "udp_floor", "udp_load"):
         source = ROOT / "bench" / f"{program}.c"
         command = ["gcc", "-O2", "-o", lab.folder / program, source]
         subprocess.run(command, check=True)
@@ -131,12 +147,7 @@ def static(lab):
     sizes = [("1 KiB", KIB), ("100 KiB", 100 * KIB)]
     for _, size in sizes:
         (folder / f"{size}.html").write_bytes(b"x" * size)
-    peers = [
-        servers.nginx_static(lab, folder),
-        servers.lighttpd(lab, folder),
-        servers.webserverd(lab, folder),
-    ]
-    peers = [peer for peer in peers if peer]
+    peers = static_servers(lab, folder)
     aims = []
     for name, size in sizes:
         floor = servers.http_floor(lab, size, "max-age=60", "floor")
@@ -146,9 +157,84 @@ def static(lab):
             aims.append(table.aim("webserverd", "floor", 1.10))
         aims.append(table.aim("webserverd", table.best_peer("webserverd"), 1.0))
         floor.stop()
+    rows = [(server, "/large.html") for server in peers]
+    (folder / "large.html").write_bytes(b"x" * 10 * KIB * KIB)
+    table = lab.compare("Static file, 10 MiB, 8 kept connections", rows, 10 * KIB * KIB, connections=8)
+    aims.append(table.aim("webserverd", table.best_peer("webserverd"), 1.0))
     for peer in peers:
         peer.stop()
     return aims
+
+
+def static_servers(lab, folder):
+    peers = [
+        servers.nginx_static(lab, folder),
+        servers.lighttpd(lab, folder),
+        servers.static_web_server(lab, folder),
+        servers.webserverd(lab, folder),
+    ]
+    return [peer for peer in peers if peer]
+
+
+def small_site(lab):
+    """A folder with one file of 1 KiB."""
+    folder = lab.folder / "small"
+    folder.mkdir(exist_ok=True)
+    (folder / "small.html").write_bytes(b"x" * KIB)
+    return folder
+
+
+def connections(lab):
+    """A new connection for each request."""
+    peers = static_servers(lab, small_site(lab))
+    rows = [(server, "/small.html") for server in peers]
+    title = "Static file, 1 KiB, a connection for each request"
+    table = lab.compare(title, rows, KIB, more=["-H", "Connection: close"])
+    for peer in peers:
+        peer.stop()
+    return [table.aim("webserverd", table.best_peer("webserverd"), 1.0)]
+
+
+def tls(lab):
+    """Encrypted, by a handshake that is long done."""
+    pair = lab.certificate()
+    if not pair:
+        return []
+    folder = small_site(lab)
+    peers = [servers.nginx_static(lab, folder, pair), servers.webserverd(lab, folder, tls=pair)]
+    rows = [(server, "/small.html") for server in peers if server]
+    table = lab.compare("Static file, 1 KiB over TLS, 64 kept connections", rows, KIB)
+    for server, _ in rows:
+        server.stop()
+    return [table.aim("webserverd", "nginx", 1.0)]
+
+
+def latency(lab):
+    """How long answers take while nobody is overloaded."""
+    peers = static_servers(lab, small_site(lab))
+    rows = [(server, "/small.html") for server in peers]
+    title = "Static file, 1 KiB, 64 kept connections"
+    saturated = lab.compare(f"{title}, as fast as it goes", rows, KIB)
+    table = lab.compare_latency(title, rows, saturated)
+    for peer in peers:
+        peer.stop()
+    return [table.aim("webserverd", table.best_peer("webserverd"), 1.0)]
+
+
+def idle(lab):
+    """What a connection costs that nobody uses at the moment."""
+    need = IDLE + 1000
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if hard != resource.RLIM_INFINITY and hard < need:
+        print(f"left out: idle connections (ulimit -n allows {hard}, they need {need})", file=sys.stderr)
+        return []
+    resource.setrlimit(resource.RLIMIT_NOFILE, (max(soft, need), hard))
+    peers = static_servers(lab, small_site(lab))
+    rows = [(server, "/small.html") for server in peers]
+    table = lab.compare_idle(f"{IDLE:,} idle kept connections", rows, IDLE)
+    for peer in peers:
+        peer.stop()
+    return [table.aim("webserverd", table.best_peer("webserverd"), 1.0)]
 
 
 def proxy(lab):
@@ -181,6 +267,8 @@ def proxies(lab, origin, cached):
     peers = [
         servers.nginx_proxy(lab, origin, cached),
         servers.haproxy(lab, origin, cached),
+        servers.varnish(lab, origin, cached),
+        servers.squid(lab, origin, cached),
         servers.proxyd(lab, origin, None),
     ]
     return [peer for peer in peers if peer]
@@ -198,6 +286,8 @@ def udp(lab):
         rows = [(server, how) for server in (batch, plain, echo)]
         table = lab.compare_udp(f"UDP echo, 128 B, 64 in flight, one flow, {name}", rows)
         aims.append(table.aim("webserverd", "floor, batched", 1.0 if how == "one" else 0.5))
+    rows = [(server, "one 64") for server in (batch, plain, echo)]
+    lab.compare_udp("UDP echo, 128 B, 64 flows with one in flight each", rows)
     for server in (plain, batch, echo):
         server.stop()
     # Behind every relay the same target, on the load generator's core.
@@ -215,11 +305,22 @@ def udp(lab):
     return aims
 
 
+MEASURE = {
+    "static": static,
+    "connections": connections,
+    "tls": tls,
+    "latency": latency,
+    "idle": idle,
+    "proxy": proxy,
+    "udp": udp,
+}
+
+
 def report_aims(aims):
     aims = [aim for aim in aims if aim]
     if aims:
         print("\n### Aims\n")
-        print("| CPU time of one … | beside | is | aim | |")
+        print("| CPU time, p99 or memory of … | beside | is | aim | |")
         print("|---|---|---:|---:|---|")
         for aim in aims:
             print(aim)

@@ -24,8 +24,11 @@ class BenchError(Exception):
 class Server:
     """A program pinned to one core, with all the processes that it starts."""
 
-    def __init__(self, name, version, command, port, core=0, udp_port=None, log=None):
+    def __init__(
+        self, name, version, command, port, core=0, udp_port=None, log=None, scheme="http"
+    ):
         self.name, self.version, self.port, self.udp_port = name, version, port, udp_port
+        self.scheme = scheme
         self.command = [str(part) for part in command]
         self.log = log
         with open(log, "wb") as output:
@@ -93,6 +96,14 @@ class Server:
             ticks += int(fields[11]) + int(fields[12])
         return ticks / TICK
 
+    def memory_kib(self):
+        """Resident memory; what several processes share is divided among them."""
+        total = 0
+        for pid in self.processes():
+            rollup = Path(f"/proc/{pid}/smaps_rollup").read_text()
+            total += int(re.search(r"^Pss:\s+(\d+)", rollup, re.M)[1])
+        return total
+
     def stop(self):
         """Ends the program and what it has started, each by its process id."""
         if self.process.poll() is not None:
@@ -118,27 +129,62 @@ def free_port(kind=socket.SOCK_STREAM):
 
 
 class Run:
-    """One run: CPU microseconds for each answer, and answers a second."""
+    """One run: the figure (less is better), and answers a second where they are counted."""
 
-    def __init__(self, cpu_seconds, answers, seconds, note=""):
+    def __init__(self, figure, per_second=None, note=""):
+        self.figure, self.per_second, self.note = figure, per_second, note
+
+    @staticmethod
+    def of_cpu(cpu_seconds, answers, seconds, note=""):
+        """CPU microseconds for each answer."""
         if answers == 0:
             raise BenchError("no answer at all in a whole run")
-        self.cpu_us = cpu_seconds * 1e6 / answers
-        self.per_second = answers / seconds
-        self.note = note
+        return Run(cpu_seconds * 1e6 / answers, answers / seconds, note)
 
 
-def run_wrk(server, path, seconds, connections):
-    command = ["taskset", "-c", "1", "wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s"]
+def run_wrk(server, path, seconds, connections, *more):
+    """wrk, with `more` of its arguments, over TLS where the server speaks that."""
+    command = ["taskset", "-c", "1", "wrk", "-t1", f"-c{connections}", f"-d{seconds:g}s", *more]
     before = server.cpu_seconds()
-    output = run(command + [f"http://127.0.0.1:{server.port}{path}"])
+    output = run(command + [f"{server.scheme}://127.0.0.1:{server.port}{path}"])
     cpu = server.cpu_seconds() - before
     done = re.search(r"(\d+) requests in ([\d.]+)(ms|s|m)", output)
     if not done:
         raise BenchError(f"wrk said nothing of requests:\n{output}")
     unit = {"ms": 0.001, "s": 1, "m": 60}[done[3]]
     problems = re.findall(r"(Socket errors: .*|Non-2xx or 3xx responses: .*)", output)
-    return Run(cpu, int(done[1]), float(done[2]) * unit, "; ".join(problems))
+    return Run.of_cpu(cpu, int(done[1]), float(done[2]) * unit, "; ".join(problems))
+
+
+def run_rate(program, server, path, per_second, seconds, connections):
+    """The 99th percentile of the time to an answer, in microseconds, at a fixed rate."""
+    command = ["taskset", "-c", "1", program, server.port, path, per_second, seconds, connections]
+    figures = dict(part.split("=") for part in run(list(map(str, command))).split())
+    note = f"median {figures['p50_us']}, greatest {figures['max_us']}"
+    if figures["unsent"] != "0":
+        note += f", {figures['unsent']} not sent in time"
+    return Run(float(figures["p99_us"]), float(figures["per_second"]), note)
+
+
+def hold_idle(server, path, count):
+    """Memory, in KiB, of a server with so many connections that each had an answer and are idle."""
+    before = server.memory_kib()
+    request = f"GET {path} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+    held = []
+    try:
+        for _ in range(count):
+            connection = socket.create_connection(("127.0.0.1", server.port), timeout=10)
+            held.append(connection)
+            connection.sendall(request)
+            if not connection.recv(65536).startswith(b"HTTP/1.1 200"):
+                raise BenchError(f"{server.name} does not answer connection {len(held)}")
+        time.sleep(1)
+        now = server.memory_kib()
+    finally:
+        for connection in held:
+            connection.close()
+    each = (now - before) * 1024 / count
+    return Run(now, None, f"{before:,} KiB without any; {each:,.0f} B a connection")
 
 
 def run_udp_load(program, server, how, seconds):
@@ -148,7 +194,7 @@ def run_udp_load(program, server, how, seconds):
     rate, lost = map(int, run(list(map(str, command))).split())
     cpu = server.cpu_seconds() - before
     note = f"{lost} lost" if lost else ""
-    return Run(cpu, round(rate * seconds), seconds, note)
+    return Run.of_cpu(cpu, round(rate * seconds), seconds, note)
 
 
 def run(command):
@@ -161,8 +207,8 @@ def run(command):
 class Table:
     """The runs of several servers doing the same; the first is what the others are held against."""
 
-    def __init__(self, title, servers):
-        self.title = title
+    def __init__(self, title, servers, unit="CPU µs each"):
+        self.title, self.unit = title, unit
         self.rows = {server: [] for server in servers}
 
     def add(self, server, run):
@@ -171,11 +217,15 @@ class Table:
     def median(self, name):
         for server, runs in self.rows.items():
             if server.name == name:
-                return statistics.median(run.cpu_us for run in runs)
+                return statistics.median(run.figure for run in runs)
         return None
 
+    def per_second(self, server):
+        """The median of the answers a second."""
+        return statistics.median(run.per_second for run in self.rows[server])
+
     def best_peer(self, ours):
-        """Who of the other servers takes the least CPU time."""
+        """Who of the other servers has the least."""
         peers = [s.name for s in self.rows if s.name != ours and not s.name.startswith("floor")]
         return min(peers, key=self.median, default=None)
 
@@ -183,16 +233,17 @@ class Table:
         first = next(iter(self.rows))
         base = self.median(first.name)
         print(f"\n### {self.title}\n")
-        print(f"| server | version | CPU µs each | | × {first.name} | each second | |")
+        print(f"| server | version | {self.unit} | | × {first.name} | each second | |")
         print("|---|---|---:|---|---:|---:|---|")
         for server, runs in self.rows.items():
-            cpu = [run.cpu_us for run in runs]
-            middle = statistics.median(cpu)
-            rate = statistics.median(run.per_second for run in runs)
+            figures = [run.figure for run in runs]
+            middle = statistics.median(figures)
+            rates = [run.per_second for run in runs if run.per_second is not None]
+            rate = f"{statistics.median(rates):,.0f}" if rates else ""
             note = next((run.note for run in runs if run.note), "")
             print(
-                f"| {server.name} | {server.version} | {middle:.2f} | [{min(cpu):.2f}–{max(cpu):.2f}]"
-                f" | {middle / base:.2f} | {rate:,.0f} | {note} |",
+                f"| {server.name} | {server.version} | {middle:,.2f} | [{min(figures):,.2f}–{max(figures):,.2f}]"
+                f" | {middle / base:.2f} | {rate} | {note} |",
                 flush=True,
             )
 

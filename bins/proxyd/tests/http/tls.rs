@@ -27,7 +27,12 @@ fn get(client: &mut Client, path: &str) -> Reply {
 fn a_miss_and_a_hit_come_over_tls_as_they_do_without() {
     let large = "x".repeat(1_000_000);
     let body = large.clone();
-    let lab = Lab::start(move |_| Answer::ok("Cache-Control: max-age=60\r\n", &body));
+    let lab = Lab::start(move |seen| {
+        assert_eq!(seen.field("x-forwarded-proto").as_deref(), Some("https"));
+        let forwarded = seen.field("forwarded").unwrap();
+        assert!(forwarded.ends_with(";proto=https"), "{forwarded}");
+        Answer::ok("Cache-Control: max-age=60\r\n", &body)
+    });
     let identity = Identity::new().unwrap();
     let (cert, key) = (identity.certificates(), identity.key());
     let flags = [
