@@ -101,7 +101,7 @@ impl Outbox {
         }
     }
 
-    /// Hands as much as possible to the stream in one call, and returns how many bytes that were.
+    /// Hands as much as possible to the stream in one call (two before a file), and returns how many bytes that were.
     ///
     /// # Errors
     /// The stream's; and `UnexpectedEof` or `InvalidData` if a file is no longer what was promised.
@@ -110,9 +110,24 @@ impl Outbox {
         context: &mut Context<'_>,
         stream: &mut Stream,
     ) -> Poll<io::Result<u64>> {
-        let count = ready!(self.poll_send(context, stream))?;
+        let was_file = self.begins_with_file();
+        let mut count = ready!(self.poll_send(context, stream))?;
         self.done(count);
+        // What stood before a file waits in the kernel for its first bytes: they follow at once,
+        // before anybody else has a turn.
+        if !was_file
+            && self.begins_with_file()
+            && let Poll::Ready(sent) = self.poll_send(context, stream)
+        {
+            let sent = sent?;
+            self.done(sent);
+            count += sent;
+        }
         Poll::Ready(Ok(count))
+    }
+
+    fn begins_with_file(&self) -> bool {
+        matches!(self.pieces.front(), Some(Piece::File(_)))
     }
 
     fn poll_send(
