@@ -8,6 +8,7 @@ use bytesize::ByteSize;
 use clap::Parser;
 use ipnet::IpNet;
 use netio::daemon::args::{DaemonArgs, network, patience};
+use netio::http::client::Patience;
 use netio::usage::{AdminAddress, Refusal};
 use netproto::http::method::Method;
 use netproto::http::target::Target;
@@ -126,6 +127,15 @@ struct OriginArgs {
     #[arg(long, value_name = "PATH", value_parser = health_check)]
     health_check: Option<String>,
 
+    /// How long a server, an origin or one that a client names, may take to be connected to
+    #[arg(long, value_name = "TIME", default_value = "5s", value_parser = patience)]
+    connect_timeout: Duration,
+
+    /// How long it may take from the end of a request to the end of its answer's head, and how long
+    /// a body may stall (504, or a cut answer, after that)
+    #[arg(long, value_name = "TIME", default_value = "30s", value_parser = patience)]
+    answer_timeout: Duration,
+
     /// Believe what these clients, proxies themselves, say in Forwarded and X-Forwarded-*; may be
     /// repeated
     #[arg(long, value_name = "CIDR", value_parser = network)]
@@ -225,6 +235,11 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Order, Refusal>
             connect_ports: args.forward.connect_port,
             targets: args.forward.allow_target,
             own: Vec::new(),
+        },
+        patience: Patience {
+            connect: args.origins.connect_timeout,
+            answer: args.origins.answer_timeout,
+            stall: args.origins.answer_timeout,
         },
         trusted: args.origins.trust_forwarded,
         tunnel_idle: args.forward.tunnel_idle,

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use ipnet::IpNet;
 use netio::daemon::Setup;
+use netio::http::client::Patience;
 use netproto::http::target::Authority;
 
 use crate::access::Access;
@@ -21,6 +22,8 @@ pub struct Config {
     pub balance: Balance,
     /// What each origin is asked for to see whether it is well, if it is.
     pub health_check: Option<String>,
+    /// How long servers may take.
+    pub patience: Patience,
     /// What is forwarded to servers that clients name, and for whom.
     pub access: Access,
     /// Clients that are believed when they say for whom they ask.

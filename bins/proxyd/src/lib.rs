@@ -137,6 +137,7 @@ async fn work(equipment: Equipment) -> io::Result<()> {
             Rc::clone(&watch),
             buffers.clone(),
         )
+        .with_patience(config.patience.clone())
     };
     let checks = equipment.health_check.map(|path| {
         let origins = Arc::clone(&equipment.origins);

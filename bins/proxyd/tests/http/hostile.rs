@@ -234,6 +234,91 @@ fn a_malformed_answer_is_a_502_or_a_cut_and_is_never_stored() {
     }
 }
 
+/// What a client is left with.
+enum Left {
+    /// This status and this error in Proxy-Status.
+    Told(u16, &'static str),
+    /// A 200 that is visibly not whole.
+    Cut,
+}
+
+#[test]
+fn an_answer_that_is_late_cut_or_too_large_is_said_to_be_and_never_stored() {
+    use Left::{Cut, Told};
+    let late = Duration::from_secs(5);
+    let head = "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 10\r\n\r\n";
+    let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(101));
+    let large = format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "y".repeat(9000));
+    let sections = format!("X: {}\r\n", "y".repeat(8000)).repeat(9);
+    let sections = format!("HTTP/1.1 200 OK\r\n{sections}\r\n");
+    let chunked = "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n";
+    let cases = [
+        (
+            Answer::raw("").and(late, head),
+            Told(504, "http_response_timeout"),
+        ),
+        (
+            Answer::raw(&head[..20]).and(late, &head[20..]),
+            Told(504, "http_response_timeout"),
+        ),
+        (
+            Answer::raw(&head[..20]).and_close(),
+            Told(502, "http_response_incomplete"),
+        ),
+        (
+            Answer::default().and_close(),
+            Told(502, "connection_terminated"),
+        ),
+        (
+            Answer::raw("nonsense\r\n\r\n").and_close(),
+            Told(502, "http_protocol_error"),
+        ),
+        (
+            Answer::raw(many),
+            Told(502, "http_response_header_section_size"),
+        ),
+        (Answer::raw(large), Told(502, "http_response_header_size")),
+        (
+            Answer::raw(sections),
+            Told(502, "http_response_header_section_size"),
+        ),
+        (Answer::raw(format!("{head}hello")).and_close(), Cut),
+        (Answer::raw(format!("{head}hello")).and(late, "world"), Cut),
+        (Answer::raw(chunked).and_close(), Cut),
+        (Answer::raw(chunked).and(late, "0\r\n\r\n"), Cut),
+    ];
+    for (number, (answer, left)) in cases.into_iter().enumerate() {
+        let origin = Origin::start(move |_| answer.clone());
+        let lab = Lab::with(origin, &["--answer-timeout", "1s"]);
+        for _ in 0..2 {
+            let exchange = lab.send("GET / HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n");
+            let reply = Reply::of(&exchange.received);
+            assert!(exchange.closed, "{number}");
+            match left {
+                Told(status, error) => {
+                    assert_eq!(reply.status, status, "{number}: {}", reply.text());
+                    let field = reply.field("proxy-status").unwrap();
+                    let next_hop = lab.origin.address();
+                    let expected = format!("proxyd; error={error}; next-hop=\"{next_hop}\"");
+                    assert_eq!(field, expected, "{number}");
+                    assert!(reply.text().starts_with(&status.to_string()), "{number}");
+                }
+                Cut => {
+                    assert_eq!(reply.status, 200, "{number}");
+                    assert!(reply.text().contains("hello"), "{number}");
+                    assert!(!reply.text().ends_with("0\r\n\r\n"), "{number}");
+                    assert!(reply.body.len() <= "5\r\nhello\r\n".len(), "{number}");
+                }
+            }
+        }
+        // Each was asked for on a connection of its own, as often as it was wanted.
+        let seen = lab.origin.seen();
+        let mut connections: Vec<_> = seen.iter().map(|seen| seen.connection).collect();
+        connections.dedup();
+        assert_eq!((seen.len(), connections.len()), (2, 2), "{number}");
+    }
+}
+
 #[test]
 fn bytes_behind_an_answer_are_not_the_next_answer() {
     let poison = "HTTP/1.1 200 OK\r\nCache-Control: max-age=60\r\nContent-Length: 6\r\n\r\npoison";
