@@ -14,7 +14,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use base64ct::{Base64, Encoding};
-use site::{Answer, Site};
+use site::{Answer, NOTICED, Site};
 use tempfile::TempDir;
 
 /// Of crypt_blowfish's own tests: the password is U*U.
@@ -116,7 +116,7 @@ fn a_file_that_changes_is_read_again_within_a_second_and_a_wrong_one_changes_not
     let (site, path, _folder) = site(&format!("ann:{HASH}\n"), &[]);
     assert_eq!(ask(&site, "ann:U*U").status, 200);
     fs::write(&path, format!("ann:{OTHER}\nbob:{HASH}\n")).unwrap();
-    std::thread::sleep(Duration::from_secs(1));
+    std::thread::sleep(NOTICED);
     assert_eq!(
         ask(&site, "ann:U*U").status,
         401,
@@ -126,7 +126,7 @@ fn a_file_that_changes_is_read_again_within_a_second_and_a_wrong_one_changes_not
     assert_eq!(ask(&site, "bob:U*U").status, 200);
 
     fs::write(&path, "ann:plain\n").unwrap();
-    std::thread::sleep(Duration::from_secs(1));
+    std::thread::sleep(NOTICED);
     assert_eq!(ask(&site, "ann:U*U*").status, 200);
     assert_eq!(ask(&site, "ann:plain").status, 401);
     let told = site.program.stderr();
@@ -135,11 +135,11 @@ fn a_file_that_changes_is_read_again_within_a_second_and_a_wrong_one_changes_not
         "{told}"
     );
     fs::remove_file(&path).unwrap();
-    std::thread::sleep(Duration::from_secs(1));
+    std::thread::sleep(NOTICED);
     assert_eq!(ask(&site, "ann:U*U*").status, 200);
 
     fs::write(&path, "").unwrap();
-    std::thread::sleep(Duration::from_secs(1));
+    std::thread::sleep(NOTICED);
     assert_eq!(
         ask(&site, "ann:U*U*").status,
         401,
@@ -198,8 +198,9 @@ fn who_tries_passwords_holds_up_nobody_who_is_known() {
     for _ in 0..50 {
         assert_eq!(ask(&site, "ann:U*U").status, 200);
     }
+    // One guess takes longer.
     let each = started.elapsed() / 50;
-    assert!(each < Duration::from_millis(100), "{each:?} a request");
+    assert!(each < Duration::from_millis(300), "{each:?} a request");
     // More than 64 do not wait: they are told to come back.
     let told = AtomicUsize::new(0);
     std::thread::scope(|scope| {

@@ -11,7 +11,7 @@ use std::fs;
 use std::io::Read;
 use std::time::{Duration, SystemTime};
 
-use site::{Answer, Site};
+use site::{Answer, NOTICED, Site};
 
 /// Some text that shortens well, with a number that tells one state from another.
 fn text(state: u32, lines: usize) -> String {
@@ -277,7 +277,7 @@ fn a_coded_file_beside_a_file_is_sent_unless_it_is_older() {
 
     // The file is edited, the one beside it forgotten.
     fs::write(site.path("index.html"), text(2, 5)).unwrap();
-    std::thread::sleep(Duration::from_secs(1));
+    std::thread::sleep(NOTICED);
     let answer = ask(&site, "/", BROWSER);
     assert_eq!(answer.field("Content-Encoding"), None);
     assert_eq!(answer.text(), text(2, 5));
@@ -287,13 +287,13 @@ fn a_coded_file_beside_a_file_is_sent_unless_it_is_older() {
     let coded = zstd::encode_all(large.as_slice(), 1).unwrap();
     assert!(coded.len() > 64 * 1024);
     fs::write(site.path("index.html.zst"), &coded).unwrap();
-    std::thread::sleep(Duration::from_secs(1));
+    std::thread::sleep(NOTICED);
     let answer = ask(&site, "/", BROWSER);
     assert!(answer.field("Content-Encoding") == Some("zstd") && answer.body == coded);
     let range = "Accept-Encoding: zstd\r\nRange: bytes=1-5,100000-100004\r\n";
     assert_eq!(site.ask("GET", "/", range).status, 206);
     fs::remove_file(site.path("index.html.zst")).unwrap();
-    std::thread::sleep(Duration::from_secs(1));
+    std::thread::sleep(NOTICED);
     assert_eq!(ask(&site, "/", BROWSER).text(), text(2, 5));
 }
 
@@ -304,7 +304,7 @@ fn an_edited_file_is_coded_anew_within_a_second() {
         for lines in [100, 20_000] {
             let content = text(state, lines);
             fs::write(site.path("page.txt"), &content).unwrap();
-            std::thread::sleep(Duration::from_secs(1));
+            std::thread::sleep(NOTICED);
             for accept_encoding in ["br", "zstd", "gzip", ""] {
                 let answer = ask(&site, "/page.txt", accept_encoding);
                 assert!(

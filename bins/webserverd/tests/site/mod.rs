@@ -11,6 +11,9 @@ use tempfile::TempDir;
 use testkit::peer::{Exchange, exchange};
 use testkit::program::Program;
 
+/// After so long the server has noticed an edit: it has a second for it, the rest is for a machine
+/// that is busy.
+pub(crate) const NOTICED: Duration = Duration::from_millis(1500);
 /// How long an answer may take.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(5);
 
