@@ -4,6 +4,10 @@ use netproto::http::accept;
 use netproto::http::fields::Fields;
 use smallvec::{SmallVec, smallvec};
 
+const BROTLI: &str = "br";
+const ZSTD: &str = "zstd";
+const GZIP: &str = "gzip";
+
 /// How the bytes of a file may be coded.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Coding {
@@ -22,9 +26,9 @@ impl Coding {
     /// Its name in Content-Encoding.
     pub fn name(self) -> &'static str {
         match self {
-            Coding::Brotli => "br",
-            Coding::Zstd => "zstd",
-            Coding::Gzip => "gzip",
+            Coding::Brotli => BROTLI,
+            Coding::Zstd => ZSTD,
+            Coding::Gzip => GZIP,
         }
     }
 
@@ -43,17 +47,15 @@ pub type Preference = SmallVec<[Option<Coding>; 4]>;
 
 /// What the Accept-Encoding fields of a request ask for (RFC 9110 §12.5.3).
 pub fn preference(fields: &Fields<'_, '_>) -> Preference {
-    if fields.first("accept-encoding").is_none() {
-        return smallvec![None];
-    }
+    let [br, zstd, gzip, identity] = accept::codings(fields, [BROTLI, ZSTD, GZIP, "identity"]);
     let mut weighted: SmallVec<[(accept::Weight, Option<Coding>); 4]> = smallvec![];
-    for coding in Coding::ALL {
-        match accept::coding(fields, coding.name()) {
+    for (coding, weight) in Coding::ALL.into_iter().zip([br, zstd, gzip]) {
+        match weight {
             None | Some(0) => {}
             Some(weight) => weighted.push((weight, Some(coding))),
         }
     }
-    match accept::coding(fields, "identity") {
+    match identity {
         Some(0) => {}
         Some(weight) => weighted.push((weight, None)),
         // Not spoken of: taken, but whatever is spoken of is wanted more.

@@ -1,7 +1,7 @@
 //! Content negotiation against the examples and rules of RFC 9110 §12.
 
 use netproto::http::Status;
-use netproto::http::accept::{coding, media_type};
+use netproto::http::accept::{codings, media_type};
 use netproto::http::fields::{FieldSlots, Fields};
 use netproto::http::head::RequestHead;
 use netproto::http::limits::Limits;
@@ -53,9 +53,19 @@ fn a_coding_has_the_weight_that_it_or_the_asterisk_is_given() {
         (Some("gzip;q=a, br"), "br", Some(1000)),
         (Some("identity;q=0"), "identity", Some(0)),
     ] {
-        let seen = with_field("Accept-Encoding", value, |fields| coding(fields, name));
+        let seen = with_field("Accept-Encoding", value, |fields| {
+            codings(fields, [name])[0]
+        });
         assert_eq!(seen, weight, "{name} of {value:?}");
     }
+}
+
+#[test]
+fn several_codings_are_weighted_at_once() {
+    let value = Some("gzip;q=1.0, identity; q=0.5, *;q=0.2");
+    let names = ["br", "zstd", "gzip", "identity"];
+    let seen = with_field("Accept-Encoding", value, |fields| codings(fields, names));
+    assert_eq!(seen, [Some(200), Some(200), Some(1000), Some(500)]);
 }
 
 #[test]

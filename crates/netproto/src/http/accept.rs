@@ -10,20 +10,20 @@ pub type Weight = u16;
 /// The weight of what is not weighted.
 const MOST: Weight = 1000;
 
-/// The weight that the Accept-Encoding fields give to the content coding `name`, or to `*` if they
-/// do not name it; `None` if they say nothing about it. `identity` without a weight is acceptable,
-/// another coding is not (RFC 9110 §12.5.3).
-pub fn coding(fields: &Fields<'_, '_>, name: &str) -> Option<Weight> {
+/// The weights that the Accept-Encoding fields give to the content codings `names`, each its own or
+/// that of `*` if they do not name it; `None` if they say nothing about it. `identity` without a
+/// weight is acceptable, another coding is not (RFC 9110 §12.5.3).
+pub fn codings<const N: usize>(fields: &Fields<'_, '_>, names: [&str; N]) -> [Option<Weight>; N] {
+    let mut weights = [None; N];
     let mut of_all = None;
     for (coding, weight) in weighted(fields, "accept-encoding") {
-        if is_coding(coding, name) {
-            return Some(weight);
-        }
         if coding == b"*" {
-            of_all = Some(weight);
+            of_all = of_all.or(Some(weight));
+        } else if let Some(at) = names.iter().position(|name| is_coding(coding, name)) {
+            weights[at] = weights[at].or(Some(weight));
         }
     }
-    of_all
+    weights.map(|weight| weight.or(of_all))
 }
 
 /// Whether `sent` names the coding `name`. Two have an older name beside (RFC 9110 §8.4.1).
