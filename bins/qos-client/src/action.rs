@@ -1,6 +1,7 @@
 //! One test from its order to its report: measure, show, hold against the assertions, save.
 
 mod captures;
+mod series;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -79,6 +80,7 @@ impl Bench<'_> {
         match action {
             Action::Menu => Ok(Verdict::Passed),
             Action::Http(plan) => self.http(action, plan),
+            Action::Series(series) => self.series(action, series),
             Action::Udp(plan) => self.udp(action, plan),
             Action::Clients(plan) => self.clients(action, plan),
             Action::Analyze(analyze) => self.analyze(action, analyze),

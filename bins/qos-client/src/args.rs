@@ -7,6 +7,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::assertion::Assertion;
 use crate::config::{Action, Analyze, Config, CsvFile, Output};
+use crate::http::series::Series;
 use crate::target::Target;
 use crate::udp::Pattern;
 use crate::{clients, http, udp};
@@ -15,7 +16,7 @@ const ABOUT: &str = "\
 Measures what a network path does to HTTP and UDP: packet loss, round-trip time, jitter and
 throughput by UDP probes to an echo; status, cache hit or miss and timing by HTTP.
 
-Without a command it is a menu (keys 0 to 5), on a terminal and from a pipe alike.
+Without a command it is a menu (the keys that students know, 0 to 5, and more), on a terminal and from a pipe alike.
 The default target is Wirelab's proxyd on this machine: TCP 8080 and UDP 9090.";
 
 const EXAMPLES: &str = "\
@@ -23,6 +24,7 @@ Examples:
   qos-client                                     the menu
   printf '3\\n20\\n128\\n0\\n' | qos-client          the menu from a pipe: one UDP test, then quit
   qos-client http /                              one request; do it twice: a MISS, then a HIT
+  qos-client http / --requests 500 --rate 100    500 requests at 100 a second
   qos-client udp --packets 200 --interval 20ms   200 probes, enough for p99
   qos-client --port 8000 --udp-port 9000 udp     past the proxy, straight to webserverd
   qos-client udp --capture run.pcapng            the same, and its packets for Wireshark
@@ -113,6 +115,21 @@ struct HttpArgs {
     /// The longest that the whole request may take
     #[arg(long, default_value = "10s", value_name = "TIME", value_parser = duration, allow_negative_numbers = true)]
     timeout: Duration,
+    /// Make so many requests, each on a connection of its own, and show how long they took
+    #[arg(long, value_parser = number, allow_negative_numbers = true)]
+    requests: Option<u64>,
+    /// So many a second, whatever comes back; latency counts from when each was due. Without it,
+    /// each client makes its next request when the last has ended
+    #[arg(
+        long,
+        requires = "requests",
+        value_name = "PER SECOND",
+        allow_negative_numbers = true
+    )]
+    rate: Option<f64>,
+    /// How many may be under way at once [default: 1; 256 with --rate]
+    #[arg(long, requires = "requests", value_name = "CLIENTS", value_parser = number, allow_negative_numbers = true)]
+    concurrency: Option<u64>,
 }
 
 #[derive(Debug, Args)]
@@ -198,7 +215,15 @@ pub fn read(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<C
     let global = cli.global;
     let action = match cli.command {
         None | Some(Command::Menu) => Action::Menu,
-        Some(Command::Http(args)) => Action::Http(http_plan(&args.path, args.timeout)?),
+        Some(Command::Http(args)) => {
+            let request = http_plan(&args.path, args.timeout)?;
+            match args.requests {
+                None => Action::Http(request),
+                Some(requests) => Action::Series(
+                    Series::new(request, requests, args.rate, args.concurrency).map_err(usage)?,
+                ),
+            }
+        }
         Some(Command::Udp(args)) => Action::Udp(udp_plan(&args)?),
         Some(Command::Clients(args)) => {
             let mut plan = clients::Plan::default();
@@ -385,6 +410,7 @@ mod tests {
             Action::Menu,
             Action::Http(http::Plan::default().with_path("/a/b?c=d").unwrap()),
             Action::Udp(udp),
+            Action::Series(Series::new(http::Plan::default(), 50, Some(2.5), Some(8)).unwrap()),
             Action::Clients(clients::Plan::default().with_count(12).unwrap()),
         ] {
             let config = parse(&action.command(&target)).unwrap();

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::assertion::Assertion;
+use crate::http::series::Pace;
 use crate::report::csv_file;
 use crate::target::Target;
 use crate::{clients, http, udp};
@@ -21,7 +22,7 @@ pub struct Config {
 }
 
 /// One thing to do.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum Action {
     /// The line menu, with these plans as what it offers.
     Menu,
@@ -29,6 +30,8 @@ pub enum Action {
     Http(http::Plan),
     /// One UDP test.
     Udp(udp::Plan),
+    /// Many HTTP requests.
+    Series(http::series::Series),
     /// Several clients at once.
     Clients(clients::Plan),
     /// The figures of a capture.
@@ -108,6 +111,14 @@ impl Action {
             Action::Udp(plan) => {
                 flag("udp --packets", &plan.packets());
                 udp_flags(&mut flag, plan);
+            }
+            Action::Series(series) => {
+                flag("http", &series.request.path);
+                flag("--requests", &series.requests());
+                if let Pace::Open(rate) = series.pace() {
+                    flag("--rate", &rate);
+                }
+                flag("--concurrency", &series.clients());
             }
             Action::Analyze(analyze) => flag("analyze", &analyze.path.display()),
             Action::Verify(plan) => {

@@ -1,4 +1,5 @@
-//! The line menu: the keys 0 to 5 that students know, the same by pipe and on a terminal.
+//! The line menu: the keys 0 to 5 that students know, and further ones; the same by pipe and on a
+//! terminal.
 //!
 //! It only asks. What is asked for is run as an [`Action`], by the same code as the commands.
 //! Only the keys 1 and 3 put questions; the others take their defaults, or what stands behind the
@@ -22,10 +23,11 @@ const CHOICES: &str = "  1  set target
   3  UDP QoS test
   4  multi-client simulation
   5  browser mode
+  8  verify with a capture
   0  quit
 ";
 const CHOICES_IN_SHORT: &str =
-    "\n1 target | 2 HTTP | 3 UDP test | 4 clients | 5 browser | 0 quit\n";
+    "\n1 target | 2 HTTP | 3 UDP test | 4 clients | 5 browser | 8 verify | 0 quit\n";
 
 /// The dialogue.
 pub struct Menu<'a> {
@@ -96,6 +98,13 @@ impl Menu<'_> {
                 Some(plan) => Action::Clients(plan),
                 None => return Ok(Some(Next::Ask)),
             },
+            "8" => match udp::Plan::default().with_rtp() {
+                Ok(plan) => Action::Verify(plan),
+                Err(reason) => {
+                    writeln!(self.bench.out, "  {reason}")?;
+                    return Ok(Some(Next::Ask));
+                }
+            },
             "5" => {
                 self.browser()?;
                 return Ok(Some(Next::Ask));
@@ -103,7 +112,7 @@ impl Menu<'_> {
             other => {
                 writeln!(
                     self.bench.out,
-                    "  {other:?} is no choice; type a number from 0 to 5"
+                    "  {other:?} is no choice; type one of the numbers above"
                 )?;
                 return Ok(Some(Next::Ask));
             }

@@ -180,7 +180,7 @@ fn a_wrong_answer_is_asked_again_with_the_reason() {
             "1\nno-such-host.invalid\n",
             "cannot find the host \"no-such-host.invalid\"",
         ),
-        ("7\n", "\"7\" is no choice; type a number from 0 to 5\n"),
+        ("7\n", "\"7\" is no choice; type one of the numbers above\n"),
         ("\u{1b}[A\n", "\"\\u{1b}[A\" is no choice"),
         ("4 0\n", "1 to 1000 clients can be run, not 0\n"),
         ("2 page.html\n", "a path begins with /"),

@@ -1,11 +1,12 @@
 //! One HTTP request, timed: connection, first byte and body apart.
 //!
 //! `connection` waits, never past the deadline; `answer` takes the bytes apart; [`cache`] says
-//! hit or miss.
+//! hit or miss. [`series`] makes many of them.
 
 mod answer;
 pub mod cache;
 mod connection;
+pub mod series;
 
 use std::net::SocketAddr;
 use std::time::Duration;

@@ -146,7 +146,8 @@ fn append_whole(file: &mut File, text: &[u8]) -> io::Result<()> {
         result => {
             // What went wrong first is what the user must know.
             let _ = file.set_len(length);
-            Err(result.err().unwrap_or(io::ErrorKind::StorageFull.into()))
+            // A write that was cut short says no reason; this is the only one that a file has.
+            Err(result.err().unwrap_or(rustix::io::Errno::NOSPC.into()))
         }
     }
 }

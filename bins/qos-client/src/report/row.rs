@@ -8,10 +8,11 @@ use netstats::summary::Summary;
 use crate::figures::Figures;
 use crate::figures::hops::Hops;
 use crate::http::Exchange;
+use crate::http::series::Outcome;
 use crate::udp::{Measurement, Pattern, Plan, Run};
 
 /// The columns of `qos_result.csv`, in their order. Every name that a row uses stands here.
-pub const COLUMNS: [&str; 80] = [
+pub const COLUMNS: [&str; 91] = [
     "timestamp_utc",
     "packets_sent",
     "loss_pct",
@@ -89,6 +90,17 @@ pub const COLUMNS: [&str; 80] = [
     "http_total_ms",
     "http_body_bytes",
     "http_throughput_bps",
+    "http_requests",
+    "http_answered",
+    "http_errors",
+    "http_hits",
+    "http_rate_rps",
+    "http_latency_mean_ms",
+    "http_latency_p50_ms",
+    "http_latency_p95_ms",
+    "http_latency_p99_ms",
+    "http_latency_max_ms",
+    "http_service_p99_ms",
     "cache_status",
     "verdict",
     "tool_version",
@@ -306,6 +318,26 @@ impl Row {
             ] {
                 self.set(name, median(delays));
             }
+        }
+    }
+
+    /// Adds what many HTTP requests showed.
+    pub fn add_series(&mut self, outcome: &Outcome) {
+        let latency = &outcome.latency;
+        for (name, cell) in [
+            ("http_requests", count(outcome.made)),
+            ("http_answered", count(outcome.answered)),
+            ("http_errors", count(outcome.refused)),
+            ("http_hits", count(outcome.hits)),
+            ("http_rate_rps", ratio(outcome.rate_rps)),
+            ("http_latency_mean_ms", ms(latency.mean())),
+            ("http_latency_p50_ms", ms(latency.quantile(P50))),
+            ("http_latency_p95_ms", ms(latency.quantile(P95))),
+            ("http_latency_p99_ms", ms(latency.quantile(P99))),
+            ("http_latency_max_ms", ms(latency.max())),
+            ("http_service_p99_ms", ms(outcome.service.quantile(P99))),
+        ] {
+            self.set(name, cell);
         }
     }
 

@@ -16,6 +16,9 @@ use crate::udp::{Measurement, Pattern, Plan, Progress, Run};
 use figure_table::FigureTable;
 
 mod figure_table;
+mod series;
+
+pub use series::{series, series_heading};
 
 /// Where a figure is blank.
 pub(super) const BLANK: &str = "–";

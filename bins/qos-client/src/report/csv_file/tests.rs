@@ -15,7 +15,9 @@ jitter_rfc3550_n,ipdv_n,pdv_p95_ms,pdv_p99_ms,r_factor,mos,burst_ratio,hop_n,\
 hop_client_proxy_p50_ms,hop_proxy_residence_p50_ms,hop_proxy_server_p50_ms,\
 hop_server_residence_p50_ms,pacing_n,pacing_error_p50_ms,pacing_error_p99_ms,missed_slots,\
 kernel_stamped_pct,measurement_limited,http_status,http_connect_ms,http_first_byte_ms,\
-http_transfer_ms,http_total_ms,http_body_bytes,http_throughput_bps,cache_status,verdict,\
+http_transfer_ms,http_total_ms,http_body_bytes,http_throughput_bps,http_requests,http_answered,http_errors,http_hits,http_rate_rps,http_latency_mean_ms,\
+http_latency_p50_ms,http_latency_p95_ms,http_latency_p99_ms,http_latency_max_ms,\
+http_service_p99_ms,cache_status,verdict,\
 tool_version\r\n";
 
 fn row(client: u32, target: &str) -> Row {
