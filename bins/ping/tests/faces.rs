@@ -165,6 +165,34 @@ fn the_true_loss_lies_in_the_interval_that_is_told() {
 }
 
 #[test]
+fn the_true_share_of_random_loss_lies_in_the_intervals_of_most_runs() {
+    if left_out("the_true_share_of_random_loss_lies_in_the_intervals_of_most_runs") {
+        return;
+    }
+    const RUNS: usize = 20;
+    let chain = Chain::new(1).unwrap();
+    let rule = "icmp type echo-request numgen random mod 100 < 30";
+    chain.drop_packets(1, "forward", rule).unwrap();
+    let args = format!("--json -q -c 200 -i 0.004 -W 0.5 {}", chain.server_v4());
+    let summaries: Vec<Value> = std::thread::scope(|scope| {
+        let runs: Vec<_> = (0..RUNS)
+            .map(|_| scope.spawn(|| run(&chain, &args)))
+            .collect();
+        let outputs = runs.into_iter().map(|run| run.join().unwrap());
+        outputs
+            .map(|output| objects(&output).pop().unwrap())
+            .collect()
+    });
+    let holds = |summary: &&Value| {
+        let figure = |name: &str| summary[name].as_f64().unwrap();
+        figure("loss_low_pct") <= 30.0 && 30.0 <= figure("loss_high_pct")
+    };
+    // Each interval of 95 % misses once in twenty: seven misses of 20 happen once in 30,000 times.
+    let held = summaries.iter().filter(holds).count();
+    assert!(held >= 14, "{held} of {RUNS}: {summaries:?}");
+}
+
+#[test]
 fn a_row_of_csv_for_every_probe() {
     if left_out("a_row_of_csv_for_every_probe") {
         return;

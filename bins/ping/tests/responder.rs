@@ -7,11 +7,13 @@ use std::net::IpAddr;
 use std::time::Duration;
 
 use etherparse::PacketBuilder;
+use jsonschema::JSONSchema;
 use serde_json::Value;
 use testkit::netns::unavailable;
 use testkit::responder::{Answer, Responder};
 
 const PING: &str = env!("CARGO_BIN_EXE_ping");
+const SCHEMA: &str = include_str!("../schema/ping-v1.schema.json");
 
 /// How long an ordinary answer takes: so long that a busy machine does not make another late.
 const ORDINARY: Duration = Duration::from_millis(150);
@@ -371,10 +373,15 @@ impl Run {
         );
         let output = responder.command("sh", &["-c", &script]).output().unwrap();
         assert!(output.stderr.is_empty(), "{self:?}: {output:?}");
-        String::from_utf8_lossy(&output.stdout)
+        let schema = JSONSchema::compile(&serde_json::from_str(SCHEMA).unwrap()).unwrap();
+        let objects: Vec<Value> = String::from_utf8_lossy(&output.stdout)
             .lines()
             .map(|line| serde_json::from_str(line).unwrap())
-            .collect()
+            .collect();
+        for object in &objects {
+            assert!(schema.is_valid(object), "{self:?}: {object}");
+        }
+        objects
     }
 
     fn check_rows(self) {
@@ -480,5 +487,32 @@ fn a_probe_without_room_for_the_nonce_is_answered_by_its_target_only() {
         let objects = run.ping(&responder, "-c 2 -i 0.1 -s 7");
         let summary = objects.last().unwrap();
         assert_eq!(summary["received"], 1, "{run:?}: {summary}");
+    }
+}
+
+#[test]
+fn a_run_that_ends_before_the_answers_come_has_lost_nothing() {
+    if left_out("a_run_that_ends_before_the_answers_come_has_lost_nothing") {
+        return;
+    }
+    let answer = |packet: &[u8]| {
+        let request = Request::read(packet);
+        let reply = request.map(|request| Answer::after(LATE, request.reply()));
+        reply.into_iter().collect()
+    };
+    for run in RUNS {
+        let responder = Responder::new(answer).unwrap();
+        // The first answer comes before the end, those of what was sent after 100 ms do not.
+        let objects = run.ping(&responder, "-w 1 -i 0.2");
+        let summary = objects.last().unwrap();
+        let figure = |name: &str| summary[name].as_u64().unwrap();
+        assert_eq!(summary["lost"], 0, "{run:?}: {summary}");
+        assert_eq!(summary["loss_pct"], 0.0, "{run:?}: {summary}");
+        assert!(
+            figure("received") >= 1 && figure("in_flight") >= 2,
+            "{run:?}: {summary}"
+        );
+        let told_of = figure("received") + figure("in_flight");
+        assert_eq!(told_of, figure("transmitted"), "{run:?}: {summary}");
     }
 }
