@@ -15,6 +15,7 @@ use std::time::{Duration, Instant};
 
 use netio::shutdown;
 use netio::udp::{self, ReceiveBatch, SendBatch, Train};
+use proxyd::impair::http::HttpFaults;
 use proxyd::impair::live::Live;
 use proxyd::impair::{Direction, Impairment};
 use proxyd::relay::{self, RelayConfig, RelayCounters};
@@ -44,7 +45,7 @@ fn main() {
     let address = socket.local_addr();
     let counters = Arc::new(RelayCounters::default());
     let config = RelayConfig {
-        live: Arc::new(Live::new(impairment, 7)),
+        live: Arc::new(Live::new(impairment, HttpFaults::default(), 7)),
         ..RelayConfig::new(target.local_addr())
     };
     let (stopper, stop) = shutdown::channel();

@@ -16,6 +16,7 @@ use netproto::http::target::Target;
 use crate::access::{Access, Ports};
 use crate::config::{Config, Endpoint, Origin};
 use crate::impair::Impairment;
+use crate::impair::http::HttpFaults;
 use crate::upstream::origins::Balance;
 
 /// The least that the cache may be given: below this, hardly a page would fit.
@@ -53,6 +54,16 @@ to-client: (--impair 'delay=20ms to-client: loss=5%'):
   reorder=PCT         so many are not held by delay and overtake; gap=N: at most every Nth
   rate=RATE           one link for all sessions: 2mbit, 500kbit of IP packets a second;
                       queue=64KiB and queue-datagrams=1000 bound what waits, the rest is dropped
+Faults for answers over HTTP (--impair-http), in Toxiproxy's terms, for connections made since:
+  latency=TIME        bytes arrive so much later; jitter=TIME, and distribution= as above
+  bandwidth=RATE      of each connection: 1mbit, 64kbit
+  slicer=SIZE         bytes go in pieces of so many; slicer_delay=TIME between two
+  slow_close=TIME     the end of a connection comes so much later
+  limit_data=SIZE     a connection is closed after so many bytes
+  timeout=TIME        nothing arrives, and the connection is closed after so long
+  reset_peer=TIME     nothing arrives, and the connection is reset after so long
+  fail=STATUS:PCT     so many requests are answered with this status: 503:5%
+
 The same seed gives datagram N of session M the same fate, with any number of workers.
 
 Exit status: 0 after a stop signal, or when --check finds it well; 1 when it cannot run (a port
@@ -89,6 +100,11 @@ struct Args {
     /// Faults for the relay's datagrams to meet: 'delay=40ms jitter=5ms loss=1%'; all are listed below
     #[arg(long, value_name = "FAULTS", help_heading = "Impairment")]
     impair: Option<Impairment>,
+
+    /// Faults for answers over HTTP to meet: 'latency=100ms bandwidth=1mbit fail=503:5%'; all are
+    /// listed below
+    #[arg(long, value_name = "FAULTS", help_heading = "Impairment")]
+    impair_http: Option<HttpFaults>,
 
     /// What the faults are drawn from: the same seed, the same faults
     #[arg(
@@ -246,6 +262,7 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Order, Refusal>
         udp_target: args.udp_target,
         cache_bytes: args.cache_size.as_u64(),
         impairment: args.impair.unwrap_or_default(),
+        http_faults: args.impair_http.unwrap_or_default(),
         seed: args.seed,
         setup,
     }))

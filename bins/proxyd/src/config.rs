@@ -11,6 +11,7 @@ use netproto::http::target::Authority;
 
 use crate::access::Access;
 use crate::impair::Impairment;
+use crate::impair::http::HttpFaults;
 use crate::upstream::origins::Balance;
 
 /// One validated configuration.
@@ -36,7 +37,9 @@ pub struct Config {
     pub cache_bytes: u64,
     /// What datagrams meet on their way.
     pub impairment: Impairment,
-    /// What that is drawn from.
+    /// What answers over HTTP meet.
+    pub http_faults: HttpFaults,
+    /// What both are drawn from.
     pub seed: u64,
     /// What every daemon is told.
     pub setup: Setup,

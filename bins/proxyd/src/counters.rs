@@ -28,6 +28,8 @@ pub struct ProxyCounters {
     pub invalidated: Counter,
     /// Requests that the rules of the forward proxy do not let through.
     pub denied: Counter,
+    /// Requests answered with a failure that was ordered.
+    pub failed_as_ordered: Counter,
     /// Connections that carry something other than HTTP.
     pub tunnels: Arc<TunnelCounters>,
 }

@@ -21,6 +21,7 @@ pub mod relay;
 pub mod route;
 pub mod upstream;
 
+use std::cell::RefCell;
 use std::io;
 use std::net::SocketAddr;
 use std::rc::Rc;
@@ -30,7 +31,8 @@ use std::time::Duration;
 use netio::daemon::{self, DaemonError, Station};
 use netio::http::buffer::Buffers;
 use netio::http::pool::Pool;
-use netio::http::server::{Server, serve};
+use netio::http::server::{Server, Settings, serve};
+use netio::http::toxic::ToxicSource;
 use netio::shutdown::Stop;
 use netio::udp;
 use netio::watch::Watch;
@@ -61,10 +63,14 @@ const LOOK_UP_EVERY: Duration = Duration::from_secs(1);
 pub fn run(config: &Config) -> Result<(), DaemonError> {
     let store = Arc::new(Store::new(config.cache_bytes));
     let hop = Arc::new(Hop::new(config.trusted.clone()));
-    let live = Arc::new(Live::new(config.impairment.clone(), config.seed));
     let flights = Arc::new(Flights::new());
     let authorities = config.origins.iter().map(|origin| origin.authority.clone());
     let origins = Arc::new(Origins::new(authorities, config.balance));
+    let live = Arc::new(Live::new(
+        config.impairment.clone(),
+        config.http_faults.clone(),
+        config.seed,
+    ));
     let equip = |stations: Vec<Station>| {
         let own = stations.first().map(|station| station.listens.to_vec());
         let access = Arc::new(Access {
@@ -152,6 +158,8 @@ async fn work(equipment: Equipment) -> io::Result<()> {
         }
         Ok(())
     };
+    let live = Arc::clone(&equipment.live);
+    let toxics = ToxicSource::new(move || live.orders().toxics_of_connection());
     let server = Rc::new(Server {
         service: Proxy {
             router: Rc::new(router),
@@ -161,8 +169,13 @@ async fn work(equipment: Equipment) -> io::Result<()> {
             background: Background::default(),
             counters: Arc::clone(&counters.proxy),
             tunnel_idle: config.tunnel_idle,
+            orders: RefCell::new(equipment.live.orders()),
+            live: Arc::clone(&equipment.live),
         },
-        settings: http,
+        settings: Settings {
+            toxics: Some(toxics),
+            ..http
+        },
         watch: Rc::clone(&watch),
         buffers,
         counters: Arc::clone(&counters.http),

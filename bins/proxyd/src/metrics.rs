@@ -180,11 +180,17 @@ fn faults(metrics: &mut Metrics, workers: &Arc<[Arc<Counters>]>, live: Arc<Live>
             totals(workers.iter().flat_map(faults))
         });
     }
-    metrics.info("relay_impairment", "The faults ordered now", move || {
+    let sum = summing(workers, |worker| &*worker.proxy);
+    let help = "Requests answered with a failure that was ordered";
+    metrics.counter("failed_as_ordered", help, move || {
+        sum(|c| &c.failed_as_ordered)
+    });
+    metrics.info("impairment", "The faults ordered now", move || {
         let orders = live.orders();
         vec![
             ("to_target", orders.impairment.to_target.to_string()),
             ("to_client", orders.impairment.to_client.to_string()),
+            ("http", orders.http.to_string()),
             ("seed", orders.seed.to_string()),
         ]
     });

@@ -1,5 +1,5 @@
-//! `GET` and `PUT /impair`: what the flag `--impair` says, as JSON. Names and values are those of
-//! the flag.
+//! `GET` and `PUT /impair`: what the flags `--impair` and `--impair-http` say, as JSON. Names and
+//! values are those of the flags.
 
 use std::sync::Arc;
 
@@ -9,9 +9,10 @@ use netproto::http::status::StatusCode;
 use serde::Serialize;
 use serde_json::{Map, Value};
 
+use crate::impair::Impairment;
 use crate::impair::grammar::Terms;
+use crate::impair::http::HttpFaults;
 use crate::impair::live::Live;
-use crate::impair::{Faults, Impairment};
 
 /// Adds the routes, and the member `impairment` of /status.json.
 pub(super) fn add(panel: &mut Panel, live: &Arc<Live>) {
@@ -35,6 +36,7 @@ pub(super) fn add(panel: &mut Panel, live: &Arc<Live>) {
 struct Ordered {
     seed: u64,
     udp: Directions,
+    http: Map<String, Value>,
 }
 
 #[derive(Debug, Serialize)]
@@ -49,21 +51,21 @@ impl Ordered {
         Ordered {
             seed: orders.seed,
             udp: Directions {
-                to_target: written(&orders.impairment.to_target),
-                to_client: written(&orders.impairment.to_client),
+                to_target: written(orders.impairment.to_target.terms()),
+                to_client: written(orders.impairment.to_client.terms()),
             },
+            http: written(orders.http.terms()),
         }
     }
 }
 
-fn written(faults: &Faults) -> Map<String, Value> {
-    let terms = faults.terms().into_iter();
+fn written(terms: Vec<(&'static str, String)>) -> Map<String, Value> {
     let member = |(name, value): (&str, String)| {
         // Counts have no unit, and are numbers.
         let value = value.parse::<u64>().map_or(Value::from(value), Value::from);
         (name.to_owned(), value)
     };
-    terms.map(member).collect()
+    terms.into_iter().map(member).collect()
 }
 
 /// Puts in force what `body` says: what it does not name is not impaired, and the seed stays. The
@@ -73,7 +75,7 @@ fn order(live: &Live, body: &[u8]) -> Result<(), String> {
     let body: Map<String, Value> =
         serde_json::from_slice(body).map_err(|error| format!("{error}; {CURE}"))?;
     let mut seed = live.orders().seed;
-    let [mut both, mut to_target, mut to_client] = [const { Terms::new() }; 3];
+    let [mut both, mut to_target, mut to_client, mut http] = [const { Terms::new() }; 4];
     for (name, value) in body {
         match (name.as_str(), value) {
             ("seed", value) => {
@@ -97,12 +99,19 @@ fn order(live: &Live, body: &[u8]) -> Result<(), String> {
                     *section = terms(faults)?;
                 }
             }
+            ("http", Value::Object(faults)) => http = terms(faults)?,
+            ("http", _) => return Err(format!("http is no object; {CURE}")),
             ("udp", _) => return Err(format!("udp is no object; {CURE}")),
-            _ => return Err(format!("there is no '{name}'; there are seed and udp")),
+            _ => {
+                return Err(format!(
+                    "there is no '{name}'; there are seed, udp and http"
+                ));
+            }
         }
     }
     let impairment = Impairment::of_terms(&both, to_target, to_client)?;
-    live.replace(impairment, seed);
+    let http = HttpFaults::of_terms(&http)?;
+    live.replace(impairment, http, seed);
     Ok(())
 }
 

@@ -10,7 +10,7 @@ const GAMMA: u64 = 0x9e37_79b9_7f4a_7c15;
 /// What a draw decides. Each has a sequence of its own, so that one more fault in the order changes
 /// nothing about the others: the datagrams lost at `loss=1%` are the same with and without jitter.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Purpose {
+pub(crate) enum Purpose {
     Loss,
     LossState,
     Corrupt,
@@ -19,17 +19,19 @@ pub(super) enum Purpose {
     Reorder,
     Jitter,
     JitterOfCopy,
+    Latency,
+    Fail,
 }
 
 /// The draws of one sequence of datagrams.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Draws {
+pub(crate) struct Draws {
     key: u64,
 }
 
 impl Draws {
     /// Those of all sequences that `path` tells apart, under one seed.
-    pub(super) fn new(seed: u64, path: impl IntoIterator<Item = u64>) -> Draws {
+    pub(crate) fn new(seed: u64, path: impl IntoIterator<Item = u64>) -> Draws {
         let descend = |key, step| split_mix_64(split_mix_64(key, 0), step);
         Draws {
             key: path.into_iter().fold(seed, descend),
@@ -37,19 +39,19 @@ impl Draws {
     }
 
     /// The draw for one purpose and one datagram: any 64 bits.
-    pub(super) fn bits(self, purpose: Purpose, number: u64) -> u64 {
+    pub(crate) fn bits(self, purpose: Purpose, number: u64) -> u64 {
         split_mix_64(split_mix_64(self.key, purpose as u64), number)
     }
 
     /// The same as a fraction, at least 0 and below 1.
-    pub(super) fn fraction(self, purpose: Purpose, number: u64) -> f64 {
+    pub(crate) fn fraction(self, purpose: Purpose, number: u64) -> f64 {
         /// As many bits as the mantissa of an f64 holds.
         const BITS: u32 = 53;
         (self.bits(purpose, number) >> (u64::BITS - BITS)) as f64 / (1_u64 << BITS) as f64
     }
 
     /// Whether what has this probability happens.
-    pub(super) fn happens(self, what: Probability, purpose: Purpose, number: u64) -> bool {
+    pub(crate) fn happens(self, what: Probability, purpose: Purpose, number: u64) -> bool {
         // Most faults are not ordered, and cost no draw.
         what.percent > 0.0 && self.fraction(purpose, number) < what.as_fraction()
     }

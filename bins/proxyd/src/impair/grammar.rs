@@ -176,7 +176,7 @@ impl Faults {
 }
 
 /// One term's value, if it is given.
-fn term<T>(
+pub(super) fn term<T>(
     terms: &Terms,
     name: &str,
     parse: impl FnOnce(&str) -> Result<T, String>,
@@ -188,15 +188,7 @@ fn term<T>(
 }
 
 fn jitter(terms: &Terms, delay: Duration) -> Result<Option<Jitter>, String> {
-    let distribution = term(terms, "distribution", |text| {
-        let named = Distribution::ALL
-            .into_iter()
-            .find(|(name, _)| *name == text);
-        let names = Distribution::ALL.map(|(name, _)| name).join(", ");
-        named
-            .map(|(_, distribution)| distribution)
-            .ok_or_else(|| format!("expected one of {names}"))
-    })?;
+    let distribution = term(terms, "distribution", distribution)?;
     let Some(spread) = term(terms, "jitter", time)?.filter(|spread| !spread.is_zero()) else {
         return Ok(None);
     };
@@ -212,6 +204,16 @@ fn jitter(terms: &Terms, delay: Duration) -> Result<Option<Jitter>, String> {
         spread,
         distribution: distribution.unwrap_or_default(),
     }))
+}
+
+pub(super) fn distribution(text: &str) -> Result<Distribution, String> {
+    let named = Distribution::ALL
+        .into_iter()
+        .find(|(name, _)| *name == text);
+    let names = Distribution::ALL.map(|(name, _)| name).join(", ");
+    named
+        .map(|(_, distribution)| distribution)
+        .ok_or_else(|| format!("expected one of {names}"))
 }
 
 fn rate(terms: &Terms) -> Result<Option<LinkRate>, String> {
@@ -242,7 +244,7 @@ fn rate(terms: &Terms) -> Result<Option<LinkRate>, String> {
     Ok(Some(rate))
 }
 
-fn probability(text: &str) -> Result<Probability, String> {
+pub(super) fn probability(text: &str) -> Result<Probability, String> {
     let number = text
         .strip_suffix('%')
         .and_then(|number| number.parse().ok());
@@ -266,7 +268,7 @@ fn gilbert_elliott(text: &str) -> Result<GilbertElliott, String> {
     })
 }
 
-fn time(text: &str) -> Result<Duration, String> {
+pub(super) fn time(text: &str) -> Result<Duration, String> {
     let time = humantime::parse_duration(text)
         .map_err(|_| "expected a time, such as 40ms, 250us or 1s".to_owned())?;
     if time > LONGEST_DELAY {
@@ -275,7 +277,7 @@ fn time(text: &str) -> Result<Duration, String> {
     Ok(time)
 }
 
-fn bits_per_second(text: &str) -> Result<u64, String> {
+pub(super) fn bits_per_second(text: &str) -> Result<u64, String> {
     let lower = text.to_ascii_lowercase();
     let of_unit = RATE_UNITS.into_iter().find_map(|(unit, factor)| {
         let number: f64 = lower.strip_suffix(unit)?.parse().ok()?;
@@ -286,13 +288,13 @@ fn bits_per_second(text: &str) -> Result<u64, String> {
         .ok_or_else(|| "expected a rate from 10kbit to 1000gbit, such as 2mbit".to_owned())
 }
 
-fn count(text: &str, most: u32) -> Result<u32, String> {
+pub(super) fn count(text: &str, most: u32) -> Result<u32, String> {
     let count = text.parse().ok().filter(|count| (1..=most).contains(count));
     count.ok_or_else(|| format!("expected a number from 1 to {most}"))
 }
 
 /// In the largest unit that makes it a whole number.
-fn written_time(time: Duration) -> String {
+pub(super) fn written_time(time: Duration) -> String {
     let ns = time.as_nanos();
     let (factor, unit) = [(1_000_000_000, "s"), (1_000_000, "ms"), (1_000, "us")]
         .into_iter()
@@ -302,7 +304,7 @@ fn written_time(time: Duration) -> String {
 }
 
 /// In the largest unit that makes it a whole number.
-fn written_rate(bits_per_second: u64) -> String {
+pub(super) fn written_rate(bits_per_second: u64) -> String {
     let (unit, factor) = RATE_UNITS
         .into_iter()
         .find(|(_, factor)| bits_per_second.is_multiple_of(*factor as u64))

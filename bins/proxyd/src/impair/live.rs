@@ -8,33 +8,48 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
 
+use netio::http::toxic::Toxics;
+use netproto::http::status::StatusCode;
+
+use super::draw::{Draws, Purpose};
+use super::http::HttpFaults;
 use super::link::Link;
 use super::schedule::Schedule;
 use super::{Direction, Impairment};
 
+/// What tells the draws of HTTP from those of datagrams, whose place is that of their direction.
+const HTTP: u64 = 2;
+
 /// What is ordered, from when it is in force until the next orders are.
 #[derive(Debug)]
 pub struct Orders {
-    /// The faults.
+    /// The faults of datagrams.
     pub impairment: Impairment,
+    /// Those of answers over HTTP.
+    pub http: HttpFaults,
     /// What the draws are drawn from.
     pub seed: u64,
     /// How many orders there were before.
     generation: u64,
     sessions: AtomicU64,
+    connections: AtomicU64,
+    requests: AtomicU64,
     /// The beginning of the links' time.
     since: Instant,
     links: [Mutex<Link>; Direction::ALL.len()],
 }
 
 impl Orders {
-    fn new(impairment: Impairment, seed: u64, generation: u64, since: Instant) -> Orders {
+    fn new(impairment: Impairment, http: HttpFaults, seed: u64, generation: u64) -> Orders {
         Orders {
             impairment,
+            http,
             seed,
             generation,
             sessions: AtomicU64::new(0),
-            since,
+            connections: AtomicU64::new(0),
+            requests: AtomicU64::new(0),
+            since: Instant::now(),
             links: Default::default(),
         }
     }
@@ -57,6 +72,22 @@ impl Orders {
             *fates = None;
         }
         fates.get_or_insert_with(|| self.number_session())
+    }
+
+    /// What the answers on the next connection meet, if anything.
+    pub fn toxics_of_connection(&self) -> Option<Toxics> {
+        let connection = self.connections.fetch_add(1, Ordering::Relaxed);
+        self.http.toxics(Draws::new(self.seed, [connection, HTTP]))
+    }
+
+    /// Whether the next request fails, and with what status.
+    pub fn failure(&self) -> Option<StatusCode> {
+        let fail = self.http.fail?;
+        let request = self.requests.fetch_add(1, Ordering::Relaxed);
+        let draws = Draws::new(self.seed, [HTTP]);
+        draws
+            .happens(fail.probability, Purpose::Fail, request)
+            .then_some(fail.status)
     }
 
     /// When an IP packet of so many bytes that came at `now` has had its turn on the link of its
@@ -95,10 +126,10 @@ pub struct Live {
 
 impl Live {
     /// The first orders.
-    pub fn new(impairment: Impairment, seed: u64) -> Live {
+    pub fn new(impairment: Impairment, http: HttpFaults, seed: u64) -> Live {
         Live {
             generation: AtomicU64::new(0),
-            orders: Mutex::new(Arc::new(Orders::new(impairment, seed, 0, Instant::now()))),
+            orders: Mutex::new(Arc::new(Orders::new(impairment, http, seed, 0))),
         }
     }
 
@@ -108,10 +139,10 @@ impl Live {
     }
 
     /// Puts others in force. What is on its way arrives as it would have.
-    pub fn replace(&self, impairment: Impairment, seed: u64) {
+    pub fn replace(&self, impairment: Impairment, http: HttpFaults, seed: u64) {
         let mut orders = lock(&self.orders);
         let generation = orders.generation + 1;
-        *orders = Arc::new(Orders::new(impairment, seed, generation, Instant::now()));
+        *orders = Arc::new(Orders::new(impairment, http, seed, generation));
         self.generation.store(generation, Ordering::Release);
     }
 
@@ -126,7 +157,7 @@ impl Live {
 impl Default for Live {
     /// No faults.
     fn default() -> Live {
-        Live::new(Impairment::default(), 0)
+        Live::new(Impairment::default(), HttpFaults::default(), 0)
     }
 }
 

@@ -5,13 +5,14 @@
 //! ordered), [`grammar`] (how it is written), [`schedule`] (the fate of each datagram, a function of
 //! the seed, the session, the direction and the datagram's number), [`link`] (a rate with a bounded
 //! queue, the one part that depends on when datagrams come), [`live`] (the orders in force, which
-//! may change while the relay runs).
+//! may change while the relay runs). [`http`] is what answers over HTTP meet, in Toxiproxy's terms.
 //!
 //! A datagram meets the faults in this order: it is lost, or else perhaps damaged, perhaps doubled,
 //! then waits for its turn on the link, then for its delay.
 
 pub mod draw;
 pub mod grammar;
+pub mod http;
 pub mod jitter;
 pub mod link;
 pub mod live;

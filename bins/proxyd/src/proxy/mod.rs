@@ -13,6 +13,7 @@ mod stored;
 mod storing;
 mod tunnel;
 
+use std::cell::RefCell;
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::Duration;
@@ -20,6 +21,7 @@ use std::time::Duration;
 use netio::http::body::RequestBody;
 use netio::http::response::Response;
 use netio::http::server::{Request, Service};
+use netproto::http::body::BodyFraming;
 use netproto::http::cache_status::Forwarded;
 
 use self::share::{Background, Landing};
@@ -30,6 +32,7 @@ use crate::cache::policy::demands::Demands;
 use crate::cache::store::{Epoch, Store};
 use crate::counters::ProxyCounters;
 use crate::fields::Upgrade;
+use crate::impair::live::{Live, Orders};
 use crate::route::{Refusal, Route, Router};
 use crate::upstream::{Server, Upstream};
 
@@ -50,6 +53,24 @@ pub struct Proxy {
     pub counters: Arc<ProxyCounters>,
     /// For how long a tunnel may be idle.
     pub tunnel_idle: Duration,
+    /// Where the faults that are ordered can be seen.
+    pub live: Arc<Live>,
+    /// Those known to be in force.
+    pub orders: RefCell<Arc<Orders>>,
+}
+
+impl Proxy {
+    /// What is answered in the place of an answer, as ordered.
+    fn failure(&self) -> Option<Response> {
+        let mut orders = self.orders.borrow_mut();
+        self.live.refresh(&mut orders);
+        let status = orders.failure()?;
+        self.counters.failed_as_ordered.add(1);
+        Some(Response::text(
+            status,
+            "this failure is ordered by --impair-http or PUT /impair\n",
+        ))
+    }
 }
 
 /// A request on its way to a server.
@@ -66,6 +87,9 @@ struct Errand<'a> {
 
 impl Service for Proxy {
     fn at_once(&self, request: &Request<'_>) -> Option<Response> {
+        if let Some(failure) = self.failure() {
+            return Some(failure);
+        }
         let demands = Demands::of(request.head);
         if !demands.reads || demands.needs_origin {
             return None;
@@ -78,6 +102,11 @@ impl Service for Proxy {
     }
 
     async fn exchange(&self, request: &Request<'_>, body: &mut RequestBody<'_>) -> Response {
+        // One without a body was asked for in `at_once` before.
+        let has_body = request.head.framing != BodyFraming::None || request.head.expects_continue;
+        if has_body && let Some(failure) = self.failure() {
+            return failure;
+        }
         let server = match self.router.route(request) {
             Ok(Route::Ask(server)) => server,
             Ok(Route::Tunnel(server)) => return self.tunnel(server).await,

@@ -62,6 +62,11 @@ fn every_answer_is_as_the_description_says() {
             },
             "to_client": {"loss": "1%", "rate": "2mbit", "queue": "9KiB", "queue-datagrams": 9},
         },
+        "http": {
+            "latency": "1ms", "jitter": "1ms", "distribution": "pareto", "bandwidth": "1gbit",
+            "slicer": "1KiB", "slicer_delay": "1ms", "slow_close": "1ms", "limit_data": "1GiB",
+            "timeout": "1s", "fail": "503:1%",
+        },
     });
     let order_schema = json!({"$ref": "#/components/schemas/Order"});
     assert_valid(&description, &order_schema, &order, "the order");
@@ -145,13 +150,13 @@ fn a_description_that_does_not_fit_is_noticed() {
         compiled.unwrap().is_valid(&value)
     };
     assert!(valid(
-        json!({"seed": 1, "udp": {"to_target": {}, "to_client": {}}})
+        json!({"seed": 1, "udp": {"to_target": {}, "to_client": {}}, "http": {}})
     ));
     for wrong in [
-        json!({"seed": -1, "udp": {"to_target": {}, "to_client": {}}}),
-        json!({"seed": 1, "udp": {"to_target": {}}}),
-        json!({"seed": 1, "udp": {"to_target": {"los": "1%"}, "to_client": {}}}),
-        json!({"seed": 1, "udp": {"to_target": {"gap": "1"}, "to_client": {}}}),
+        json!({"seed": -1, "udp": {"to_target": {}, "to_client": {}}, "http": {}}),
+        json!({"seed": 1, "udp": {"to_target": {}}, "http": {}}),
+        json!({"seed": 1, "udp": {"to_target": {"los": "1%"}, "to_client": {}}, "http": {}}),
+        json!({"seed": 1, "udp": {"to_target": {"gap": "1"}, "to_client": {}}, "http": {}}),
     ] {
         assert!(!valid(wrong.clone()), "{wrong}");
     }

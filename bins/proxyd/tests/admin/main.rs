@@ -8,6 +8,7 @@
 mod cache;
 mod description;
 mod lab;
+mod toxics;
 
 use std::net::UdpSocket;
 use std::process::Command;
@@ -25,7 +26,7 @@ fn what_the_flag_orders_is_shown_and_happens() {
     let lab = Lab::start(&["--udp-target", &address, "--impair", order, "--seed", "9"]);
     assert_eq!(
         lab.get("/impair").json(),
-        json!({"seed": 9, "udp": {"to_target": {"delay": "30ms"}, "to_client": {"loss": "100%"}}})
+        json!({"seed": 9, "udp": {"to_target": {"delay": "30ms"}, "to_client": {"loss": "100%"}}, "http": {}})
     );
     let sent = Instant::now();
     let client = lab.udp_client();
@@ -37,7 +38,7 @@ fn what_the_flag_orders_is_shown_and_happens() {
     lab.eventually("proxyd_relay_faults_to_client_total{fate=\"lost\"} 1");
     lab.eventually("proxyd_relay_faults_to_target_total{fate=\"held\"} 1");
     lab.eventually(
-        "proxyd_relay_impairment_info{to_target=\"delay=30ms\",to_client=\"loss=100%\",seed=\"9\"} 1",
+        "proxyd_impairment_info{to_target=\"delay=30ms\",to_client=\"loss=100%\",http=\"\",seed=\"9\"} 1",
     );
     let status = lab.get("/status.json").json();
     assert_eq!(status["relay"]["lost_to_client"], 1);
@@ -51,7 +52,7 @@ fn faults_are_changed_while_it_runs() {
     let target = target();
     let address = target.local_addr().unwrap().to_string();
     let lab = Lab::start(&["--udp-target", &address, "--seed", "5"]);
-    let nothing = json!({"seed": 5, "udp": {"to_target": {}, "to_client": {}}});
+    let nothing = json!({"seed": 5, "udp": {"to_target": {}, "to_client": {}}, "http": {}});
     assert_eq!(lab.get("/impair").json(), nothing);
     let wanted = json!({
         "udp": {
@@ -69,6 +70,7 @@ fn faults_are_changed_while_it_runs() {
                 "rate": "2mbit", "queue": "32768B", "queue-datagrams": 9,
             },
         },
+        "http": {},
     });
     let put = lab.put("/impair", &wanted.to_string());
     assert_eq!((put.status, put.json()), (200, ordered.clone()));
@@ -87,7 +89,7 @@ fn faults_are_changed_while_it_runs() {
     let off = lab.put("/impair", "{}");
     assert_eq!(
         off.json(),
-        json!({"seed": 6, "udp": {"to_target": {}, "to_client": {}}})
+        json!({"seed": 6, "udp": {"to_target": {}, "to_client": {}}, "http": {}})
     );
     client.send(b"passed").unwrap();
     let mut buffer = [0; 9];
@@ -103,7 +105,10 @@ fn an_order_that_cannot_be_is_refused_and_changes_nothing() {
         ("", "EOF while parsing"),
         ("{", "EOF while parsing"),
         ("[]", "invalid type"),
-        (r#"{"tcp":{}}"#, "there is no 'tcp'; there are seed and udp"),
+        (
+            r#"{"tcp":{}}"#,
+            "there is no 'tcp'; there are seed, udp and http",
+        ),
         (r#"{"seed":-1}"#, "seed: -1: expected a number from 0"),
         (r#"{"udp":[]}"#, "udp is no object"),
         (r#"{"udp":{"both":[]}}"#, "udp: both is no object"),

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use netio::udp;
 use netproto::probe::{self, Node, Probe};
+use proxyd::impair::http::HttpFaults;
 use proxyd::impair::live::Live;
 use proxyd::impair::schedule::{Fate, Passage, Schedule};
 use proxyd::impair::{Direction, Impairment};
@@ -28,7 +29,7 @@ fn impairment(text: &str) -> Impairment {
 
 fn ordered(config: RelayConfig, text: &str) -> RelayConfig {
     RelayConfig {
-        live: Arc::new(Live::new(impairment(text), SEED)),
+        live: Arc::new(Live::new(impairment(text), HttpFaults::default(), SEED)),
         ..config
     }
 }
@@ -251,7 +252,7 @@ fn new_orders_hold_at_once_and_begin_the_count_anew() {
     // The second client is the first session under these orders, and again under the next.
     let text = "to-target: loss=50%";
     for other in [relay.client(), client] {
-        live.replace(impairment(text), SEED);
+        live.replace(impairment(text), HttpFaults::default(), SEED);
         for number in 0..EACH {
             other.send(&numbered(number)).unwrap();
         }
@@ -260,7 +261,7 @@ fn new_orders_hold_at_once_and_begin_the_count_anew() {
             assert_eq!(receive(&target).unwrap().0, numbered(number));
         }
         assert_silence(&target);
-        live.replace(Impairment::default(), SEED);
+        live.replace(Impairment::default(), HttpFaults::default(), SEED);
         other.send(b"no faults").unwrap();
         answer_one(&target);
         assert_eq!(receive(&other).unwrap().0, b"no faults");

@@ -17,6 +17,7 @@ use netio::shutdown;
 use netio::udp::admission::Refusal;
 use netio::udp::{self, Socket};
 use netproto::probe::{self, Probe};
+use proxyd::impair::http::HttpFaults;
 use proxyd::relay::{self, RelayConfig, RelayError};
 
 use lab::{
@@ -79,7 +80,7 @@ fn a_probe_that_asks_for_it_is_stamped_each_way_and_another_is_not() {
         let live = Arc::clone(&config.live);
         let relay = Relay::start(config);
         if !order.is_empty() {
-            live.replace(order.parse().unwrap(), 1);
+            live.replace(order.parse().unwrap(), HttpFaults::default(), 1);
         }
         let client = relay.client();
         for stamps in [false, true] {

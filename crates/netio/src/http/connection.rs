@@ -23,6 +23,7 @@ use super::door;
 use super::response::{Body, BodyStream, Framing, Piece, Response, Wire};
 use super::server::{Request, Server, Service};
 use super::stream::Stream;
+use super::toxic::ToxicSource;
 use super::transport::Transport;
 use super::tunnel::Tunnel;
 use crate::access_log::Entry;
@@ -124,6 +125,11 @@ impl<'s, S: Service> Connection<'s, S> {
         client: SocketAddr,
         sentry: Sentry,
     ) -> Self {
+        let stream = stream.into();
+        let stream = match server.settings.toxics.as_ref().and_then(ToxicSource::draw) {
+            Some(toxics) => stream.impaired(toxics),
+            None => stream,
+        };
         Connection {
             server,
             transport: Transport::new(stream, &server.buffers, sentry),

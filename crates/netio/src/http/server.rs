@@ -16,6 +16,7 @@ use super::buffer::Buffers;
 use super::connection;
 use super::door::{Door, TurnedAway};
 use super::response::Response;
+use super::toxic::ToxicSource;
 use crate::access_log::AccessLog;
 use crate::shutdown::Stop;
 use crate::telemetry::HttpCounters;
@@ -63,6 +64,8 @@ pub struct Settings {
     pub door: Arc<Door>,
     /// What connections are encrypted with, if they are.
     pub tls: Option<Tls>,
+    /// What answers meet on their way to clients, if anything is ordered.
+    pub toxics: Option<ToxicSource>,
     /// How many requests a connection may carry.
     pub requests: u64,
     /// How long a head may take from its first byte to its last (408 after that), and a TLS
@@ -88,6 +91,7 @@ impl Default for Settings {
             limits: Limits::default(),
             door: Arc::default(),
             tls: None,
+            toxics: None,
             requests: u64::MAX,
             head: Duration::from_secs(10),
             idle: Duration::from_mins(1),

@@ -1,10 +1,11 @@
-//! The two kinds of stream that a connection runs over, and what each does in its own way. Above
-//! this nobody knows which it is.
+//! The kinds of stream that a connection runs over, and what each does in its own way. Above this
+//! nobody knows which it is.
 
 use std::io::{self, IoSlice};
 use std::os::fd::AsFd;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
 use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
@@ -13,6 +14,7 @@ use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::buffer::{BUFFER_BYTES, Buffers, ReadBuffer};
+use super::toxic::{Impaired, Toxics};
 
 /// How much of a file one call hands to the kernel: after it, other connections have their turn.
 const FILE_STEP: u64 = 512 * 1024;
@@ -24,6 +26,8 @@ pub(super) enum Stream {
     Plain(TcpStream),
     /// Encrypted, as the server's side. Boxed: a plain one need not be as large.
     Tls(Box<TlsStream<TcpStream>>),
+    /// Either of them through a worse network.
+    Impaired(Box<Impaired>),
 }
 
 impl From<TcpStream> for Stream {
@@ -39,11 +43,25 @@ impl From<TlsStream<TcpStream>> for Stream {
 }
 
 impl Stream {
+    /// The same stream, with these toxics for what is sent.
+    pub(super) fn impaired(self, toxics: Toxics) -> Stream {
+        Stream::Impaired(Box::new(Impaired::new(self, toxics)))
+    }
+
+    /// How much longer its end takes than that of others.
+    pub(super) fn farewell(&self) -> Duration {
+        match self {
+            Stream::Plain(_) | Stream::Tls(_) => Duration::ZERO,
+            Stream::Impaired(impaired) => impaired.farewell(),
+        }
+    }
+
     /// The TCP connection below.
     pub(super) fn tcp(&self) -> &TcpStream {
         match self {
             Stream::Plain(tcp) => tcp,
             Stream::Tls(tls) => tls.get_ref().0,
+            Stream::Impaired(impaired) => impaired.below().tcp(),
         }
     }
 
@@ -55,6 +73,9 @@ impl Stream {
         limit: usize,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<usize>> {
+        if let Stream::Impaired(impaired) = self {
+            return impaired.stream().poll_fill(input, limit, context);
+        }
         if let Stream::Plain(tcp) = self {
             // No buffer is taken before there is something to put into it.
             ready!(tcp.poll_read_ready(context))?;
@@ -93,7 +114,9 @@ impl Stream {
                 tcp.poll_peek(context, &mut ReadBuf::new(&mut byte))
                     .map_ok(drop)
             }
-            Stream::Tls(_) => self.poll_fill(input, BUFFER_BYTES, context).map_ok(drop),
+            Stream::Tls(_) | Stream::Impaired(_) => {
+                self.poll_fill(input, BUFFER_BYTES, context).map_ok(drop)
+            }
         }
     }
 
@@ -105,7 +128,7 @@ impl Stream {
                 Err(error) if error.kind() == io::ErrorKind::WouldBlock
             ),
             // Only clients ask, and clients do not encrypt.
-            Stream::Tls(_) => false,
+            Stream::Tls(_) | Stream::Impaired(_) => false,
         }
     }
 
@@ -118,6 +141,7 @@ impl Stream {
         match self {
             Stream::Plain(tcp) => Pin::new(tcp).poll_write(context, bytes),
             Stream::Tls(tls) => Pin::new(tls).poll_write(context, bytes),
+            Stream::Impaired(impaired) => impaired.poll_send(bytes, context),
         }
         .map_ok(|count| count as u64)
     }
@@ -138,6 +162,7 @@ impl Stream {
             }),
             Stream::Plain(tcp) => Pin::new(tcp).poll_write_vectored(context, slices),
             Stream::Tls(tls) => Pin::new(tls).poll_write_vectored(context, slices),
+            Stream::Impaired(impaired) => impaired.poll_send_vectored(slices, context),
         }
         .map_ok(|count| count as u64)
     }
@@ -161,14 +186,14 @@ impl Stream {
                 };
                 poll_io(tcp, context, send)
             }
-            Stream::Tls(tls) => {
+            Stream::Tls(_) | Stream::Impaired(_) => {
                 let mut piece = buffers.lend_for_writing();
                 piece.reserve(BUFFER_BYTES);
                 let read = rustix::io::pread(file, spare_capacity(&mut piece), offset);
                 piece.truncate(usize::try_from(length).unwrap_or(usize::MAX));
                 let sent = match read {
                     Ok(0) => Poll::Ready(Ok(0)),
-                    Ok(_) => Pin::new(tls).poll_write(context, &piece),
+                    Ok(_) => Pin::new(&mut *self).poll_write(context, &piece),
                     Err(error) => Poll::Ready(Err(error.into())),
                 };
                 buffers.take_back_written(piece);
@@ -208,6 +233,7 @@ impl AsyncRead for Stream {
                 Err(error) if error.kind() == io::ErrorKind::UnexpectedEof => Poll::Ready(Ok(())),
                 result => Poll::Ready(result),
             },
+            Stream::Impaired(impaired) => Pin::new(impaired.stream()).poll_read(context, room),
         }
     }
 }
@@ -227,6 +253,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Plain(_) => Poll::Ready(Ok(())),
             Stream::Tls(tls) => Pin::new(tls).poll_flush(context),
+            Stream::Impaired(impaired) => impaired.poll_flush(context),
         }
     }
 
@@ -234,6 +261,7 @@ impl AsyncWrite for Stream {
         match self.get_mut() {
             Stream::Plain(tcp) => Pin::new(tcp).poll_shutdown(context),
             Stream::Tls(tls) => Pin::new(tls).poll_shutdown(context),
+            Stream::Impaired(impaired) => impaired.poll_shutdown(context),
         }
     }
 }

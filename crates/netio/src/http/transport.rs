@@ -196,7 +196,7 @@ impl Transport {
     /// `patience`: closing at once would reset the connection, and the last answer could be lost
     /// with it (RFC 9112 §9.6).
     pub async fn linger(&mut self, bytes: usize, patience: Duration) {
-        self.sentry.allow(patience);
+        self.sentry.allow(patience + self.stream.farewell());
         let Transport { stream, sentry, .. } = self;
         let end = |context: &mut Context<'_>| Pin::new(&mut *stream).poll_shutdown(context);
         if sentry.wait(end).await.is_err() {
