@@ -1,7 +1,10 @@
 //! Answers from the store.
 
+use std::hash::{BuildHasher, RandomState};
+
 use netio::http::response::{Body, Response};
 use netio::http::server::Request;
+use netproto::http::byteranges::{ByteRanges, Piece};
 use netproto::http::cache_status::CacheStatus;
 use netproto::http::conditional::{self, Outcome, Validators};
 use netproto::http::date;
@@ -25,6 +28,10 @@ const OF_NOT_MODIFIED: [&str; 8] = [
     "vary",
     "via",
 ];
+
+/// Several parts are put together up to this many bytes: they are copied for each answer. Who asks for
+/// more gets the whole, of which there is one copy.
+const PARTS_BYTES: u64 = 1024 * 1024;
 
 /// Answers `request` with a stored response: the whole, a part (RFC 9110 §14), or the word that the
 /// client's own copy still stands (RFC 9111 §4.3.2).
@@ -54,6 +61,7 @@ pub fn from_store(
         )),
         Selected::NotModified => not_modified(variant),
         Selected::Part(part) => one_part(variant, part),
+        Selected::Parts(parts) => several_parts(variant, &parts),
         Selected::Nothing => nothing(variant),
     };
     built
@@ -67,6 +75,7 @@ enum Selected {
     Whole,
     NotModified,
     Part(ByteRange),
+    Parts(SmallVec<[ByteRange; 1]>),
     Nothing,
 }
 
@@ -97,6 +106,7 @@ fn select(
     };
     match range::select(range, variant.body.len() as u64) {
         Selection::Parts(parts) if parts.len() == 1 => Selected::Part(parts[0]),
+        Selection::Parts(parts) if are_small(&parts) => Selected::Parts(parts),
         // A server may always send the whole (RFC 9110 §14.2).
         Selection::Parts(_) | Selection::Whole => Selected::Whole,
         Selection::Unsatisfiable => Selected::Nothing,
@@ -121,6 +131,42 @@ fn one_part(variant: &Variant, range: ByteRange) -> Result<Response, SerializeEr
     };
     Response::new(head, Body::Bytes(variant.body.slice(bytes)))
         .with_field("Content-Range", content_range.to_string())
+}
+
+/// Whether several parts may be put together for one answer.
+fn are_small(parts: &[ByteRange]) -> bool {
+    let total = parts
+        .iter()
+        .fold(0, |total: u64, part| total.saturating_add(part.len()));
+    total <= PARTS_BYTES
+}
+
+/// Several parts in one body (RFC 9110 §14.6).
+fn several_parts(variant: &Variant, parts: &[ByteRange]) -> Result<Response, SerializeError> {
+    // Nobody can foresee it, and so nothing stored can hold it.
+    let boundary = format!("{:016x}", RandomState::new().hash_one(variant.body.len()));
+    let mut multipart = ByteRanges::new(boundary, variant.body.len() as u64)?;
+    let content_type =
+        variant.with_fields(|fields| fields.first("content-type").map(<[u8]>::to_vec));
+    if let Some(content_type) = content_type {
+        multipart = multipart.field("Content-Type", &content_type)?;
+    }
+    let mut body = Vec::new();
+    for piece in multipart.pieces(parts) {
+        match piece {
+            Piece::Text(text) => body.extend_from_slice(&text),
+            Piece::Part(range) => {
+                let bytes = range.first as usize..=range.last as usize;
+                body.extend_from_slice(&variant.body[bytes]);
+            }
+        }
+    }
+    // It is the parts that have the stored content's type (RFC 9110 §15.3.7.2).
+    let head = variant.head_as(StatusCode::PARTIAL_CONTENT, |name| {
+        !name.eq_ignore_ascii_case("content-type")
+    })?;
+    Response::new(head, Body::Bytes(body.into()))
+        .with_field("Content-Type", multipart.content_type())
 }
 
 fn nothing(variant: &Variant) -> Result<Response, SerializeError> {

@@ -86,8 +86,8 @@ pub fn run(config: &Config) -> Result<(), DaemonError> {
             access: Arc::clone(&access),
             hop: Arc::clone(&hop),
             store: Arc::clone(&store),
-            live: Arc::clone(&live),
             flights: Arc::clone(&flights),
+            live: Arc::clone(&live),
             counters: Arc::default(),
         };
         let equipment: Vec<Equipment> = stations.into_iter().enumerate().map(equip).collect();
@@ -95,6 +95,7 @@ pub fn run(config: &Config) -> Result<(), DaemonError> {
         let panel = admin::panel(&Shown {
             workers: counters.collect(),
             store: Arc::clone(&store),
+            flights: Arc::clone(&flights),
             live: Arc::clone(&live),
             origins: Arc::clone(&origins),
         });

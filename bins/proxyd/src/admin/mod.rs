@@ -10,9 +10,11 @@ use std::sync::Arc;
 
 use netio::admin::Panel;
 
+use crate::cache::fill::flight::Flights;
 use crate::cache::store::Store;
 use crate::impair::live::Live;
 use crate::metrics::{self, Counters};
+use crate::proxy::share::Landing;
 use crate::upstream::origins::Origins;
 
 /// Everything that it works with.
@@ -20,6 +22,7 @@ pub(crate) struct Shown {
     /// What each worker counts.
     pub(crate) workers: Arc<[Arc<Counters>]>,
     pub(crate) store: Arc<Store>,
+    pub(crate) flights: Arc<Flights<Landing>>,
     pub(crate) live: Arc<Live>,
     pub(crate) origins: Arc<Origins>,
 }
@@ -30,6 +33,6 @@ pub(crate) fn panel(shown: &Shown) -> Panel {
     let mut panel = Panel::new("proxyd", env!("CARGO_PKG_VERSION"), metrics);
     status::add(&mut panel, shown);
     impairment::add(&mut panel, &shown.live);
-    stored::add(&mut panel, &shown.store);
+    stored::add(&mut panel, shown);
     panel
 }

@@ -9,20 +9,25 @@ use netproto::http::method::Method;
 use netproto::http::status::StatusCode;
 use serde::Serialize;
 
+use super::Shown;
+use crate::cache::fill::flight::Flights;
 use crate::cache::key::Key;
 use crate::cache::listing::{self, Listed, Wanted};
 use crate::cache::store::Store;
+use crate::proxy::share::Landing;
 
 /// How many URLs are listed if nothing is said, and at most.
 const URLS: usize = 100;
 const MOST_URLS: usize = 1000;
 
 /// Adds the routes.
-pub(super) fn add(panel: &mut Panel, store: &Arc<Store>) {
-    let of_get = Arc::clone(store);
+pub(super) fn add(panel: &mut Panel, shown: &Shown) {
+    let of_get = Arc::clone(&shown.store);
     panel.route(Method::Get, "/cache", move |asked| list(&of_get, asked));
-    let store = Arc::clone(store);
-    panel.route(Method::Delete, "/cache", move |asked| remove(&store, asked));
+    let (store, flights) = (Arc::clone(&shown.store), Arc::clone(&shown.flights));
+    panel.route(Method::Delete, "/cache", move |asked| {
+        remove(&store, &flights, asked)
+    });
 }
 
 /// A part of what is stored.
@@ -111,7 +116,7 @@ struct Removed {
     removed: usize,
 }
 
-fn remove(store: &Store, asked: &Asked<'_>) -> Answer {
+fn remove(store: &Store, flights: &Flights<Landing>, asked: &Asked<'_>) -> Answer {
     const CURE: &str = "expected ?url=http://HOST/PATH or ?prefix=http://HOST/, one of the two";
     let parameters: Vec<_> = asked.parameters().collect();
     let [(name, value)] = &parameters[..] else {
@@ -119,11 +124,17 @@ fn remove(store: &Store, asked: &Asked<'_>) -> Answer {
     };
     let removed = match (&**name, &**value) {
         ("url", url) => match Key::of_url(url) {
-            Some(key) => usize::from(store.remove(key.as_bytes())),
+            Some(key) => {
+                flights.forget(key.as_bytes());
+                usize::from(store.remove(key.as_bytes()))
+            }
             None => return refused(format!("url={url}: {CURE}")),
         },
         // An empty one, which a script might give by mistake, would be everything.
-        ("prefix", prefix) if !prefix.is_empty() => store.remove_below(prefix.as_bytes()),
+        ("prefix", prefix) if !prefix.is_empty() => {
+            flights.forget_below(prefix.as_bytes());
+            store.remove_below(prefix.as_bytes())
+        }
         _ => return refused(CURE.to_owned()),
     };
     Answer::json(StatusCode::OK, &Removed { removed })

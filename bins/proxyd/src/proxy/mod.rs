@@ -23,6 +23,7 @@ use netio::http::response::Response;
 use netio::http::server::{Request, Service};
 use netproto::http::body::BodyFraming;
 use netproto::http::cache_status::Forwarded;
+use netproto::http::method::Method;
 
 use self::share::{Background, Landing};
 use self::stored::Found;
@@ -35,6 +36,9 @@ use crate::fields::Upgrade;
 use crate::impair::live::{Live, Orders};
 use crate::route::{Refusal, Route, Router};
 use crate::upstream::{Server, Upstream};
+
+/// Removes what is stored under its target; several caches understand it.
+const PURGE: &str = "PURGE";
 
 /// The HTTP side of one worker.
 #[derive(Debug, Clone)]
@@ -113,6 +117,9 @@ impl Service for Proxy {
             Err(Refusal::Answered(response)) => return *response,
             Err(Refusal::Denied(unanswered)) => return self.unanswered(&unanswered),
         };
+        if request.head.method == Method::Other(PURGE) {
+            return self.purge(request);
+        }
         let demands = Demands::of(request.head);
         let upgrade = demands.wants_upgrade.then(|| Upgrade::of(request.head));
         let upgrade = upgrade.flatten();

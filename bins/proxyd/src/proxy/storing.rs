@@ -5,6 +5,7 @@ use std::time::Instant;
 
 use bytes::Bytes;
 use netio::http::response::{Body, Head, Response};
+use netio::http::server::Request;
 use netproto::http::body::BodyFraming;
 use netproto::http::cache_control::{RequestDirectives, ResponseDirectives};
 use netproto::http::cache_status::CacheStatus;
@@ -208,6 +209,28 @@ impl Proxy {
                 self.remove(key);
             }
         }
+    }
+
+    /// Answers PURGE, which is for those whose requests are forwarded, too: nobody else may empty
+    /// the cache.
+    pub(super) fn purge(&self, request: &Request<'_>) -> Response {
+        let access = &self.router.access;
+        let may_purge = !access.is_reverse_only && access.of_client(request.client.ip()).is_ok();
+        let (status, text) = match self.router.key(request).filter(|_| may_purge) {
+            None => (
+                StatusCode::FORBIDDEN,
+                "403 Forbidden: PURGE is not for this client\n",
+            ),
+            Some(key) if self.remove(&key) => {
+                self.counters.invalidated.add(1);
+                (StatusCode::OK, "removed\n")
+            }
+            Some(_) => (
+                StatusCode::NOT_FOUND,
+                "404 Not Found: nothing is stored under this URL\n",
+            ),
+        };
+        Response::text(status, text)
     }
 
     /// Removes what is stored under a key, and what is on its way there.

@@ -371,3 +371,41 @@ fn pipelined_hits_and_misses_are_answered_in_order() {
     }
     assert_eq!(lab.origin.seen().len(), 3);
 }
+
+#[test]
+fn several_ranges_of_what_is_stored_come_as_multipart() {
+    let body = format!("01{}89", "x".repeat(996));
+    let lab = Lab::start(move |_| {
+        let fields = "ETag: \"v1\"\r\nContent-Type: text/plain\r\n";
+        Answer::ok(&format!("{FRESH}{fields}"), &body)
+    });
+    lab.get("/");
+    let reply = lab.ask("GET", "/", "Range: bytes=0-1,-2\r\n");
+    assert_eq!(reply.status, 206);
+    let content_type = reply.field("content-type").unwrap();
+    let boundary = content_type.strip_prefix("multipart/byteranges; boundary=");
+    let boundary = boundary.unwrap();
+    // RFC 9110 §14.6, §15.3.7.2.
+    let part = |range: &str, bytes: &str| {
+        format!(
+            "--{boundary}\r\nContent-Type: text/plain\r\nContent-Range: bytes {range}/1000\r\n\r\n{bytes}\r\n"
+        )
+    };
+    let end = format!("--{boundary}--\r\n");
+    let expected = [part("0-1", "01"), part("998-999", "89"), end];
+    assert_eq!(reply.text(), expected.concat());
+    assert_eq!(reply.field("etag"), Some("\"v1\""));
+    assert_eq!(reply.field("content-range"), None);
+    assert!(reply.cache().starts_with("hit"));
+    assert_eq!(lab.origin.count("/"), 1);
+}
+
+#[test]
+fn ranges_of_more_than_is_copied_for_one_answer_get_the_whole() {
+    let lab = Lab::start(|_| Answer::ok(FRESH, &"x".repeat(3_000_000)));
+    lab.get("/");
+    let much = lab.ask("GET", "/", "Range: bytes=0-599999,1000000-1599999\r\n");
+    assert_eq!((much.status, much.body.len()), (200, 3_000_000));
+    let little = lab.ask("GET", "/", "Range: bytes=0-499999,1000000-1499999\r\n");
+    assert_eq!(little.status, 206);
+}

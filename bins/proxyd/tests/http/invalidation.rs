@@ -89,3 +89,25 @@ fn a_confirmation_under_way_when_its_url_is_written_is_not_stored() {
     );
     assert_eq!(lab.get("/").cache(), "fwd=uri-miss; stored");
 }
+
+#[test]
+fn purge_removes_what_is_stored_for_those_who_may_and_is_not_passed_on() {
+    let lab = Lab::start(|_| Answer::ok("Cache-Control: max-age=60\r\n", "x"));
+    lab.get("/a");
+    lab.get("/b");
+    assert_eq!(lab.ask("PURGE", "/a", "").status, 200);
+    assert_eq!(lab.ask("PURGE", "/a", "").status, 404);
+    assert_eq!(lab.get("/a").cache(), "fwd=uri-miss; stored");
+    assert!(lab.get("/b").cache().starts_with("hit"));
+    assert_eq!(lab.origin.seen().len(), 3, "the origin hears nothing of it");
+}
+
+#[test]
+fn purge_is_for_nobody_where_others_may_stand_before_the_proxy() {
+    let origin =
+        testkit::origin::Origin::start(|_| Answer::ok("Cache-Control: max-age=60\r\n", "x"));
+    let lab = Lab::with(origin, &["--reverse-only"]);
+    lab.get("/");
+    assert_eq!(lab.ask("PURGE", "/", "").status, 403);
+    assert!(lab.get("/").cache().starts_with("hit"));
+}
