@@ -20,7 +20,7 @@ use crate::lab::{FAMILIES, PATIENCE, Relay, answer_one, assert_silence, bind, re
 const SEED: u64 = 7;
 const MS: Duration = Duration::from_millis(1);
 /// How late half of the datagrams may be on a machine that does much else. On an idle one they are
-/// late by less than a tenth of it; `bench` measures that.
+/// late by less than a tenth of it; `examples/impaired_relay.rs` measures that.
 const LATE: Duration = Duration::from_millis(5);
 
 fn impairment(text: &str) -> Impairment {
