@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
 use std::time::Duration;
 
-use clap::Parser;
+use clap::{Command, CommandFactory, Parser};
 use netio::icmp::Binding;
 use netio::usage::Refusal;
 use netproto::icmp::Version;
@@ -34,6 +34,7 @@ Examples:
   traceroute -n HOST           addresses only
   traceroute -I HOST           by echo requests, which more firewalls let through
   traceroute -T -p 443 HOST    by TCP to the port that must be open anyway
+  traceroute --diagnose HOST   and what the answers say about the path
   traceroute -q 1 -w 1 HOST    one probe a hop, at most a second's wait
   traceroute -f 4 -m 8 HOST    only hops 4 to 8
   traceroute -6 HOST           by IPv6
@@ -100,7 +101,7 @@ pub struct Args {
           value_delimiter = ',')]
     gateways: Vec<Ipv4Addr>,
     /// Type of service or traffic class: DSCP and ECN in one octet
-    #[arg(short = 't', long, value_name = "OCTET", help_heading = PROBES)]
+    #[arg(short = 't', long, value_name = "OCTET", value_parser = octet, help_heading = PROBES)]
     tos: Option<u8>,
     /// Forbid routers to fragment the probes
     #[arg(short = 'F', long, help_heading = PROBES)]
@@ -166,6 +167,13 @@ pub struct Args {
     /// Print '-HOPS' where the way back seems to have another length
     #[arg(long, help_heading = TOLD)]
     back: bool,
+    /// After the hops, tell what the answers say about the path: NAT, rewritten DSCP or ECN, small
+    /// links, another way back
+    #[arg(long, help_heading = TOLD)]
+    diagnose: bool,
+    /// Write JSON, an object a line (docs/traceroute.schema.json)
+    #[arg(long, help_heading = TOLD)]
+    json: bool,
 }
 
 /// The methods by the names that the Linux traceroute has for them.
@@ -177,6 +185,11 @@ enum Module {
     Udp,
     Udplite,
     Raw,
+}
+
+/// The command line as clap knows it, from which the man page is made.
+pub fn command() -> Command {
+    Args::command()
 }
 
 /// Reads and checks the command line.
@@ -257,6 +270,8 @@ impl Args {
             numeric: self.numeric,
             back: self.back,
             extensions: self.extensions,
+            diagnose: self.diagnose,
+            json: self.json,
             networks,
         })
     }
@@ -328,6 +343,14 @@ fn waits(text: &str) -> Result<Waits, String> {
         return Err(NEEDED.into());
     }
     Ok(Waits { max, here, near })
+}
+
+fn octet(text: &str) -> Result<u8, String> {
+    let number = match text.strip_prefix("0x") {
+        Some(digits) => u8::from_str_radix(digits, 16),
+        None => text.parse(),
+    };
+    number.map_err(|_| "a number from 0 to 255, or to 0xff, is needed".to_owned())
 }
 
 fn spacing(text: &str) -> Result<Duration, String> {

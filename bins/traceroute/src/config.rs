@@ -45,6 +45,10 @@ pub struct Config {
     pub back: bool,
     /// Whether what routers append to their errors is told.
     pub extensions: bool,
+    /// Whether findings about the path follow the hops.
+    pub diagnose: bool,
+    /// Whether the trace is told as JSON.
+    pub json: bool,
     /// Where the networks of addresses are looked up, if they are.
     pub networks: Option<Networks>,
 }
@@ -93,6 +97,17 @@ pub enum Method {
 }
 
 impl Method {
+    /// What it is called.
+    pub const fn name(self) -> &'static str {
+        match self {
+            Method::Udp { .. } => "udp",
+            Method::UdpLite { .. } => "udplite",
+            Method::Icmp => "icmp",
+            Method::Tcp { .. } => "tcp",
+            Method::Raw { .. } => "raw",
+        }
+    }
+
     /// The destination port; 0 where there is none.
     pub const fn port(self) -> u16 {
         match self {
@@ -138,6 +153,6 @@ impl Config {
 
     /// Whether only raw sockets tell what is asked for: they show whole errors.
     pub const fn takes_raw(&self) -> bool {
-        self.extensions
+        self.extensions || self.diagnose
     }
 }

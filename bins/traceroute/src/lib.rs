@@ -2,11 +2,12 @@
 //!
 //! Read in this order: [`config`], [`probe`] (what is sent, what comes back), [`prober`] and
 //! [`session`] (which probe is in what state; pure), [`wire`] (probes and answers as bytes; pure),
-//! [`mark`] (what an answer says about the way), `sockets` and [`tracing`] (the loop), [`report`]
-//! (what is written).
+//! [`mark`] (what an answer says about the way), [`diagnose`] (what all answers say about the path;
+//! pure), `sockets` and [`tracing`] (the loop), [`report`] (what is written).
 
 pub mod args;
 pub mod config;
+pub mod diagnose;
 pub mod mark;
 pub mod networks;
 pub mod probe;
@@ -19,7 +20,7 @@ pub mod wire;
 
 use std::io::{self, BufWriter};
 use std::net::SocketAddr;
-use std::sync::mpsc::sync_channel;
+use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
 
 use anyhow::{Context, Result};
@@ -28,10 +29,13 @@ use netio::icmp::wait::Signals;
 use netproto::icmp::Version;
 
 use crate::config::Config;
+use crate::diagnose::Diagnosis;
 use crate::networks::Origins;
+use crate::report::json::{self, Json, Start};
 use crate::report::text::{Extras, Report};
-use crate::session::Session;
+use crate::session::{Fate, Plan, Session};
 use crate::sockets::Sockets;
+use crate::tracing::Event;
 
 /// How many events may wait for the report; a full queue makes the probing wait.
 const WAITING_EVENTS: usize = 4096;
@@ -58,21 +62,58 @@ fn trace(
         back: config.back,
         extensions: config.extensions,
     };
-    let mut report = Report::new(extras, BufWriter::new(io::stdout()));
+    let traffic_class = config.traffic_class.unwrap_or(0);
+    let out = BufWriter::new(io::stdout());
+    if config.json {
+        let start = Start {
+            host: &config.host,
+            target: target.ip(),
+            method: config.method.name(),
+            max_hops: plan.max_ttl,
+            queries: plan.queries,
+            packet_octets: plan.packet_len,
+        };
+        let mut report = Json::new(extras, traffic_class, out);
+        let traced = beside(sockets, plan, signals, |told| report.run(&start, told));
+        let ending = match &traced {
+            Ok(tracing::Ending::Complete) => json::Ending::Complete,
+            Ok(tracing::Ending::Interrupted) => json::Ending::Interrupted,
+            Err(_) => json::Ending::Failed,
+        };
+        or_nobody_reads(report.summary(ending))?;
+        return traced.map(|_| ());
+    }
+    let diagnosis = config.diagnose.then(|| Diagnosis::new(traffic_class));
+    let mut report = Report::new(extras, diagnosis, out);
     report.banner(&config.host, target.ip(), plan.max_ttl, plan.packet_len)?;
+    beside(sockets, plan, signals, |told| report.run(told)).map(|_| ())
+}
 
+/// Traces, and reports in a thread beside it.
+fn beside(
+    sockets: &mut Sockets,
+    plan: Plan,
+    signals: &Signals,
+    report: impl FnOnce(&Receiver<Event<Fate>>) -> io::Result<()> + Send,
+) -> Result<tracing::Ending> {
     let (events, told) = sync_channel(WAITING_EVENTS);
     thread::scope(|scope| {
-        let reporting = scope.spawn(move || report.run(&told));
+        let reporting = scope.spawn(move || report(&told));
         let mut session = Session::new(plan);
         let traced = tracing::drive(sockets, &mut session, signals, &events);
         drop(events);
         match reporting.join() {
-            // Nobody reads any more, as behind `traceroute | head`: not an error of this program.
-            Ok(Err(error)) if error.kind() == io::ErrorKind::BrokenPipe => {}
-            Ok(written) => written.context("cannot write")?,
+            Ok(written) => or_nobody_reads(written)?,
             Err(panic) => std::panic::resume_unwind(panic),
         }
-        traced.map(|_| ())
+        traced
     })
+}
+
+/// That nobody reads any more, as behind `traceroute | head`, is not an error of this program.
+fn or_nobody_reads(written: io::Result<()>) -> Result<()> {
+    match written {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        written => written.context("cannot write"),
+    }
 }

@@ -2,4 +2,5 @@
 //! of names and networks, which begin when an address is first heard.
 
 pub mod extension;
+pub mod json;
 pub mod text;

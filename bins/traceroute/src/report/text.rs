@@ -9,6 +9,7 @@ use netio::icmp::open::words;
 use netproto::icmp::Version;
 
 use super::extension;
+use crate::diagnose::{Diagnosis, Finding};
 use crate::networks::Origins;
 use crate::probe::{Answer, Extension};
 use crate::session::{Fate, MtuNote};
@@ -34,6 +35,9 @@ pub struct Report<W> {
     extras: Extras,
     /// What stands for the answer that was printed last on this line.
     printed: Option<Shown>,
+    /// Watches the answers, if somebody wants to know.
+    diagnosis: Option<Diagnosis>,
+    findings: Vec<Finding>,
 }
 
 /// By what two answers on a line differ.
@@ -46,11 +50,13 @@ struct Shown {
 
 impl<W: Write> Report<W> {
     /// A report to `out`.
-    pub fn new(extras: Extras, out: W) -> Report<W> {
+    pub fn new(extras: Extras, diagnosis: Option<Diagnosis>, out: W) -> Report<W> {
         Report {
             out,
             extras,
             printed: None,
+            diagnosis,
+            findings: Vec::new(),
         }
     }
 
@@ -74,7 +80,12 @@ impl<W: Write> Report<W> {
         for event in events {
             match event {
                 Event::Heard(address) => self.extras.ask(address),
-                Event::Told(fate) => self.fate(&fate)?,
+                Event::Told(fate) => {
+                    if let Some(diagnosis) = &mut self.diagnosis {
+                        self.findings.extend(diagnosis.watch(&fate));
+                    }
+                    self.fate(&fate)?;
+                }
                 Event::NotSent(error) => {
                     self.out.flush()?;
                     writeln!(io::stderr(), "\ntraceroute: send: {}", words(&error))?;
@@ -82,6 +93,9 @@ impl<W: Write> Report<W> {
             }
         }
         writeln!(self.out)?;
+        for finding in &self.findings {
+            writeln!(self.out, "{}", finding.line())?;
+        }
         self.out.flush()
     }
 
@@ -154,6 +168,15 @@ impl Extras {
         if let Some(origins) = &mut self.origins {
             origins.ask(address);
         }
+    }
+
+    /// Name and systems of an address, as far as they are asked for and known.
+    pub fn known(&mut self, address: IpAddr) -> (Option<String>, Option<String>) {
+        let name = self.names.as_mut().and_then(|names| names.name(address));
+        let name = name.map(str::to_owned);
+        let origins = self.origins.as_mut();
+        let origins = origins.and_then(|origins| origins.of(address));
+        (name, origins.map(str::to_owned))
     }
 
     fn address(&mut self, out: &mut impl Write, address: IpAddr) -> io::Result<()> {

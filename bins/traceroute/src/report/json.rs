@@ -1,0 +1,236 @@
+//! The trace as JSON, an object a line: `start`, a `hop` for each, `finding`s, and a `summary` in
+//! every ending. The schema is in docs/traceroute.schema.json.
+
+use std::io::{self, Write};
+use std::net::IpAddr;
+use std::sync::mpsc::Receiver;
+
+use netio::icmp::open::words;
+use netproto::icmp::Version;
+use serde::Serialize;
+
+use super::extension;
+use super::text::Extras;
+use crate::diagnose::{Diagnosis, Finding, What};
+use crate::mark::Mark;
+use crate::probe::Answer;
+use crate::session::{Fate, MtuNote};
+use crate::tracing::Event;
+
+/// Of the format; rises when a field changes its meaning or goes.
+const VERSION: u32 = 1;
+
+/// What is known before the first probe.
+#[derive(Debug, Serialize)]
+pub struct Start<'a> {
+    /// As the user named it.
+    pub host: &'a str,
+    /// Its address.
+    pub target: IpAddr,
+    /// What the probes are.
+    pub method: &'static str,
+    /// The last TTL.
+    pub max_hops: u8,
+    /// Probes a hop.
+    pub queries: u8,
+    /// The first probe's datagram.
+    pub packet_octets: u16,
+}
+
+#[derive(Debug, Serialize)]
+#[serde(tag = "type", rename_all = "snake_case")]
+enum Line<'a> {
+    Start {
+        version: u32,
+        #[serde(flatten)]
+        start: &'a Start<'a>,
+    },
+    Hop {
+        ttl: u8,
+        probes: &'a [Row],
+    },
+    Finding {
+        ttl: u8,
+        kind: &'static str,
+        text: String,
+    },
+    NotSent {
+        reason: String,
+    },
+    Summary {
+        ending: Ending,
+        reached: bool,
+        last_ttl: u8,
+        probes: u32,
+        answered: u32,
+    },
+}
+
+/// How a trace ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Ending {
+    /// Everything was told.
+    Complete,
+    /// A signal came.
+    Interrupted,
+    /// This host could not go on; stderr says why.
+    Failed,
+}
+
+#[derive(Debug, Serialize)]
+struct Row {
+    address: Option<IpAddr>,
+    name: Option<String>,
+    origin: Option<String>,
+    rtt_ms: Option<f64>,
+    mark: Option<String>,
+    returned_ttl: Option<u8>,
+    seen_traffic_class: Option<u8>,
+    extensions: Option<String>,
+    mtu_octets: Option<u32>,
+}
+
+/// Writes the lines.
+#[derive(Debug)]
+pub struct Json<W> {
+    out: W,
+    extras: Extras,
+    diagnosis: Diagnosis,
+    rows: Vec<Row>,
+    ttl: u8,
+    reached: bool,
+    probes: u32,
+    answered: u32,
+}
+
+impl<W: Write> Json<W> {
+    /// A report to `out` about probes that leave with this DSCP and ECN.
+    pub fn new(extras: Extras, traffic_class: u8, out: W) -> Json<W> {
+        Json {
+            out,
+            extras,
+            diagnosis: Diagnosis::new(traffic_class),
+            rows: Vec::new(),
+            ttl: 0,
+            reached: false,
+            probes: 0,
+            answered: 0,
+        }
+    }
+
+    /// Writes the first line, and what the events say until there are no more.
+    pub fn run(&mut self, start: &Start<'_>, events: &Receiver<Event<Fate>>) -> io::Result<()> {
+        self.line(&Line::Start {
+            version: VERSION,
+            start,
+        })?;
+        let mut findings = Vec::new();
+        for event in events {
+            match event {
+                Event::Heard(address) => self.extras.ask(address),
+                Event::NotSent(error) => self.line(&Line::NotSent {
+                    reason: words(&error),
+                })?,
+                Event::Told(fate) => {
+                    if fate.first_of_hop {
+                        self.hop()?;
+                        self.ttl = fate.ttl;
+                    }
+                    findings.extend(self.diagnosis.watch(&fate));
+                    let row = self.row(fate);
+                    self.rows.push(row);
+                }
+            }
+        }
+        self.hop()?;
+        for finding in findings {
+            self.line(&Line::Finding {
+                ttl: finding.ttl,
+                kind: kind(&finding),
+                text: finding.line(),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The last line.
+    pub fn summary(&mut self, ending: Ending) -> io::Result<()> {
+        self.line(&Line::Summary {
+            ending,
+            reached: self.reached,
+            last_ttl: self.ttl,
+            probes: self.probes,
+            answered: self.answered,
+        })
+    }
+
+    fn hop(&mut self) -> io::Result<()> {
+        let probes = std::mem::take(&mut self.rows);
+        if probes.is_empty() {
+            return Ok(());
+        }
+        self.line(&Line::Hop {
+            ttl: self.ttl,
+            probes: &probes,
+        })
+    }
+
+    fn row(&mut self, fate: Fate) -> Row {
+        self.probes += 1;
+        let mtu_octets = match fate.note {
+            Some(MtuNote::Told { mtu, .. }) => Some(mtu),
+            Some(MtuNote::Found { mtu }) => Some(u32::from(mtu)),
+            None => fate.too_large_here,
+        };
+        let Some(Answer {
+            from,
+            rtt,
+            mark,
+            told,
+        }) = fate.answer
+        else {
+            return Row {
+                address: None,
+                name: None,
+                origin: None,
+                rtt_ms: None,
+                mark: None,
+                returned_ttl: None,
+                seen_traffic_class: None,
+                extensions: None,
+                mtu_octets,
+            };
+        };
+        self.answered += 1;
+        self.reached |= mark == Mark::Arrived;
+        let (name, origin) = self.extras.known(from);
+        Row {
+            address: Some(from),
+            name,
+            origin,
+            rtt_ms: Some((rtt.as_secs_f64() * 1e6).round() / 1e3),
+            mark: mark.sign(Version::of(from)),
+            returned_ttl: told.ttl,
+            seen_traffic_class: told.quote.map(|quote| quote.traffic_class),
+            extensions: (!told.extensions.is_empty()).then(|| extension::line(&told.extensions)),
+            mtu_octets,
+        }
+    }
+
+    fn line(&mut self, line: &Line<'_>) -> io::Result<()> {
+        serde_json::to_writer(&mut self.out, line)?;
+        self.out.write_all(b"\n")?;
+        self.out.flush()
+    }
+}
+
+fn kind(finding: &Finding) -> &'static str {
+    match finding.what {
+        What::Nat(_) => "nat",
+        What::TrafficClass { .. } => "traffic_class",
+        What::Mtu { .. } => "mtu",
+        What::BlackHole { .. } => "black_hole",
+        What::WayBack { .. } => "way_back",
+    }
+}
