@@ -10,7 +10,7 @@ use netio::icmp::Binding;
 use netio::usage::Refusal;
 use netproto::icmp::Version;
 
-use crate::config::{Config, Method, Networks};
+use crate::config::{AllPaths, Config, Method, Networks};
 use crate::session::{Plan, Waits};
 
 /// The port where traceroutes have always begun.
@@ -27,6 +27,7 @@ const MOST_GATEWAYS: usize = 8;
 const PROBES: &str = "Probes";
 const HOPS: &str = "Hops and waits";
 const TOLD: &str = "What is told";
+const ALL_PATHS: &str = "Every path";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -34,6 +35,7 @@ Examples:
   traceroute -n HOST           addresses only
   traceroute -I HOST           by echo requests, which more firewalls let through
   traceroute -T -p 443 HOST    by TCP to the port that must be open anyway
+  traceroute --mda HOST        every path, where routers share the load
   traceroute --diagnose HOST   and what the answers say about the path
   traceroute -q 1 -w 1 HOST    one probe a hop, at most a second's wait
   traceroute -f 4 -m 8 HOST    only hops 4 to 8
@@ -171,6 +173,17 @@ pub struct Args {
     /// links, another way back
     #[arg(long, help_heading = TOLD)]
     diagnose: bool,
+    /// Find every path: all next hops of each router, by flows that load balancers spread
+    #[arg(long, help_heading = ALL_PATHS, conflicts_with_all = ["json", "mtu", "diagnose",
+          "extensions", "back", "classic", "protocol", "gateways", "as_path_lookups", "as_table"])]
+    mda: bool,
+    /// How sure to be that all next hops of a router are found
+    #[arg(long, value_name = "PERCENT", default_value_t = 95.0, value_parser = confidence,
+          help_heading = ALL_PATHS, requires = "mda")]
+    confidence: f64,
+    /// Write the graph for graphviz: traceroute --mda --dot HOST | dot -Tsvg
+    #[arg(long, help_heading = ALL_PATHS, requires = "mda")]
+    dot: bool,
     /// Write JSON, an object a line (docs/traceroute.schema.json)
     #[arg(long, help_heading = TOLD)]
     json: bool,
@@ -272,6 +285,10 @@ impl Args {
             extensions: self.extensions,
             diagnose: self.diagnose,
             json: self.json,
+            all_paths: self.mda.then_some(AllPaths {
+                confidence_pct: self.confidence,
+                dot: self.dot,
+            }),
             networks,
         })
     }
@@ -343,6 +360,13 @@ fn waits(text: &str) -> Result<Waits, String> {
         return Err(NEEDED.into());
     }
     Ok(Waits { max, here, near })
+}
+
+fn confidence(text: &str) -> Result<f64, String> {
+    text.parse()
+        .ok()
+        .filter(|percent| (50.0..=99.999).contains(percent))
+        .ok_or_else(|| "a number of percent from 50 to 99.999 is needed".to_owned())
 }
 
 fn octet(text: &str) -> Result<u8, String> {

@@ -49,8 +49,19 @@ pub struct Config {
     pub diagnose: bool,
     /// Whether the trace is told as JSON.
     pub json: bool,
+    /// Every path instead of one, if that is asked for.
+    pub all_paths: Option<AllPaths>,
     /// Where the networks of addresses are looked up, if they are.
     pub networks: Option<Networks>,
+}
+
+/// Every path instead of one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct AllPaths {
+    /// How sure it must be, in percent, that all next hops of a router are found.
+    pub confidence_pct: f64,
+    /// Whether the graph is written for graphviz.
+    pub dot: bool,
 }
 
 /// Where the autonomous systems of addresses are looked up.
@@ -153,6 +164,6 @@ impl Config {
 
     /// Whether only raw sockets tell what is asked for: they show whole errors.
     pub const fn takes_raw(&self) -> bool {
-        self.extensions || self.diagnose
+        self.extensions || self.diagnose || self.all_paths.is_some()
     }
 }

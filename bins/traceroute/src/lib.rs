@@ -3,12 +3,13 @@
 //! Read in this order: [`config`], [`probe`] (what is sent, what comes back), [`prober`] and
 //! [`session`] (which probe is in what state; pure), [`wire`] (probes and answers as bytes; pure),
 //! [`mark`] (what an answer says about the way), [`diagnose`] (what all answers say about the path;
-//! pure), `sockets` and [`tracing`] (the loop), [`report`] (what is written).
+//! pure), [`multipath`] (every path instead of one; pure), `sockets` and [`tracing`] (the loop), [`report`] (what is written).
 
 pub mod args;
 pub mod config;
 pub mod diagnose;
 pub mod mark;
+pub mod multipath;
 pub mod networks;
 pub mod probe;
 pub mod prober;
@@ -18,7 +19,7 @@ mod sockets;
 pub mod tracing;
 pub mod wire;
 
-use std::io::{self, BufWriter};
+use std::io::{self, BufWriter, Write};
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
@@ -28,8 +29,9 @@ use netio::icmp::names::{Names, resolve};
 use netio::icmp::wait::Signals;
 use netproto::icmp::Version;
 
-use crate::config::Config;
+use crate::config::{AllPaths, Config};
 use crate::diagnose::Diagnosis;
+use crate::multipath::Multipath;
 use crate::networks::Origins;
 use crate::report::json::{self, Json, Start};
 use crate::report::text::{Extras, Report};
@@ -45,6 +47,9 @@ pub fn run(config: &Config) -> Result<()> {
     let signals = Signals::catch().context("cannot catch signals")?;
     let target = resolve(&config.host, config.version)?;
     let mut sockets = Sockets::open(config, target)?;
+    if let Some(all_paths) = &config.all_paths {
+        return find_all_paths(config, all_paths, target, &mut sockets, &signals);
+    }
     trace(config, target, &mut sockets, &signals)
 }
 
@@ -87,6 +92,57 @@ fn trace(
     let mut report = Report::new(extras, diagnosis, out);
     report.banner(&config.host, target.ip(), plan.max_ttl, plan.packet_len)?;
     beside(sockets, plan, signals, |told| report.run(told)).map(|_| ())
+}
+
+/// Every path instead of one.
+fn find_all_paths(
+    config: &Config,
+    asked: &AllPaths,
+    target: SocketAddr,
+    sockets: &mut Sockets,
+    signals: &Signals,
+) -> Result<()> {
+    let plan = config.plan_for(Version::of(target.ip()));
+    let mut multipath = Multipath::new(multipath::Plan {
+        first_ttl: plan.first_ttl,
+        max_ttl: plan.max_ttl,
+        window: plan.window,
+        wait: plan.waits.max,
+        packet_len: plan.packet_len,
+        confidence: asked.confidence_pct / 100.0,
+    });
+    let (events, told) = sync_channel(WAITING_EVENTS);
+    let graph = thread::scope(|scope| {
+        let heard = scope.spawn(move || {
+            told.iter().fold(None, |found, event| match event {
+                Event::Told(graph) => Some(graph),
+                Event::Heard(_) | Event::NotSent(_) => found,
+            })
+        });
+        let traced = tracing::drive(sockets, &mut multipath, signals, &events);
+        drop(events);
+        match heard.join() {
+            Ok(graph) => traced.map(|_| graph),
+            Err(panic) => std::panic::resume_unwind(panic),
+        }
+    })?;
+    let Some(graph) = graph else {
+        anyhow::bail!("stopped before all paths were known");
+    };
+    let mut out = io::stdout();
+    let told = if asked.dot {
+        graph.dot()
+    } else {
+        format!(
+            "paths to {} ({}), {} % sure of each router's next hops, {} probes\n{}",
+            config.host,
+            target.ip(),
+            asked.confidence_pct,
+            graph.probes,
+            graph.text()
+        )
+    };
+    or_nobody_reads(out.write_all(told.as_bytes()))
 }
 
 /// Traces, and reports in a thread beside it.

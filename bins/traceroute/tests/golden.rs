@@ -18,6 +18,7 @@ fn traced(chain: &Chain, program: &str, args: &[&str]) -> String {
 const PATIENT: &str = "-w 5";
 
 fn compare(chain: &Chain, args: &str) -> String {
+    let args = format!("{PATIENT} {args}");
     let args: Vec<&str> = args.split_whitespace().collect();
     let ours = traced(chain, OURS, &args);
     let theirs = traced(chain, THEIRS, &args);
@@ -58,7 +59,7 @@ fn a_chain_of_routers_reads_as_in_the_linux_traceroute() {
             "-n --mtu",
             "-n --mtu -I",
         ] {
-            compare(&chain, format!("{PATIENT} {options} {host}").trim());
+            compare(&chain, &format!("{options} {host}"));
         }
         // More than the first link takes.
         compare(&chain, &format!("-n -F {host} 1600"));
@@ -92,7 +93,7 @@ fn ten_routers_are_found_by_every_method() {
     assert_eq!(line, "listening\n");
     for host in [chain.server_v4(), chain.server_v6()] {
         for method in ["-n", "-n -I", "-n -T", "-n -T -p 8000"] {
-            let ours = compare(&chain, &format!("{PATIENT} {method} {host}"));
+            let ours = compare(&chain, &format!("{method} {host}"));
             let hops: Vec<&str> = ours
                 .lines()
                 .skip(1)
