@@ -1,11 +1,12 @@
 //! One connection of a server: its requests in their order, each answered once.
 //!
 //! What can be answered from memory is: all requests that wait in the buffer are answered with one
-//! write. What cannot goes through [`exchange`], one at a time.
+//! write. What cannot goes through [`exchange`], one at a time. [`refusal`] is for those that are not
+//! answered at all.
 
 mod exchange;
+mod refusal;
 
-use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::time::Instant;
@@ -19,7 +20,6 @@ use netproto::http::status::StatusCode;
 use netproto::http::version::Version;
 use tokio::net::TcpStream;
 
-use super::door;
 use super::response::{Body, BodyStream, Framing, Piece, Response, Wire};
 use super::server::{Request, Server, Service};
 use super::stream::Stream;
@@ -318,24 +318,6 @@ impl<'s, S: Service> Connection<'s, S> {
         }
     }
 
-    /// The answer to a client that may not ask, or not now.
-    #[inline]
-    fn turn_away(&self, has_body: bool) -> Option<Response> {
-        if !self.is_admitted {
-            self.server.counters.forbidden.add(1);
-            return Some(door::forbidden());
-        }
-        let wait = self.server.settings.door.ask(self.client.ip()).err()?;
-        self.server.counters.rate_limited.add(1);
-        let refusal = door::too_many_requests(wait);
-        // A body that comes behind it would be taken for the next request.
-        Some(if has_body {
-            refusal.and_close()
-        } else {
-            refusal
-        })
-    }
-
     /// Renders a response. Returns what of it is yet to come.
     fn start(
         &mut self,
@@ -410,30 +392,6 @@ impl<'s, S: Service> Connection<'s, S> {
     fn entry(&self, request: &Request<'_>) -> Option<Entry> {
         let log = self.server.log.as_ref()?;
         Some(Entry::new(request, Instant::now(), log))
-    }
-
-    fn refuse_head(&mut self, error: HeadError) {
-        self.refuse(error.status(), error);
-    }
-
-    /// Renders the last answer of a connection whose requests can no longer be told apart.
-    fn refuse(&mut self, status: StatusCode, why: impl fmt::Display) {
-        let response = self.refusal(status, why);
-        let asked = Asked {
-            is_head: self.transport.input.filled().starts_with(b"HEAD "),
-            version: Version::Http11,
-            persists: false,
-        };
-        let began = self.head_began.unwrap_or_else(Instant::now);
-        let log = self.server.log.as_ref();
-        let entry = log.map(|_| Entry::unreadable(self.client, began));
-        let wire = self.wire(&asked, &response);
-        self.start(&asked, &wire, response, entry);
-    }
-
-    fn refusal(&self, status: StatusCode, why: impl fmt::Display) -> Response {
-        self.server.counters.refused.add(1);
-        Response::text(status, format!("{why}\n")).and_close()
     }
 
     /// Writes what is rendered, then logs what it answered.
