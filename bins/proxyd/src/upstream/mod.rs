@@ -77,7 +77,7 @@ pub struct Upstream {
     origins: Arc<Origins>,
     access: Arc<Access>,
     resolver: Resolver,
-    pool: Rc<Pool>,
+    pool: Rc<Pool<Server>>,
     watch: Rc<Watch>,
     buffers: Buffers,
     patience: Patience,
@@ -88,7 +88,7 @@ impl Upstream {
     pub fn new(
         origins: Arc<Origins>,
         access: Arc<Access>,
-        pool: Rc<Pool>,
+        pool: Rc<Pool<Server>>,
         watch: Rc<Watch>,
         buffers: Buffers,
     ) -> Upstream {
@@ -172,7 +172,7 @@ impl Upstream {
         body: &mut RequestBody<'_>,
     ) -> Result<Answer, Failure> {
         let may_be_sent_twice = method.is_idempotent() && body.is_done();
-        if let Some(idle) = self.pool.take(&server.authority, self.watch.now()) {
+        if let Some(idle) = self.pool.take(server, self.watch.now()) {
             match converse(server, idle, head.clone(), method, body).await {
                 Err(Failure::Closed) if may_be_sent_twice => {}
                 outcome => return outcome,
@@ -184,9 +184,9 @@ impl Upstream {
 
     /// What takes a connection back for the next request to that server.
     pub fn keeper(&self, server: &Server) -> impl FnOnce(Connection) + 'static {
-        let authority = Arc::clone(&server.authority);
+        let server = server.clone();
         let (pool, watch) = (Rc::clone(&self.pool), Rc::clone(&self.watch));
-        move |connection| pool.keep(authority, connection, watch.now())
+        move |connection| pool.keep(server, connection, watch.now())
     }
 
     /// A new connection to a server: its name is looked up once, and what is connected to is the

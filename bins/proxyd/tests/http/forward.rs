@@ -124,6 +124,15 @@ fn an_address_that_is_not_public_is_denied_in_every_spelling() {
 }
 
 #[test]
+fn a_connection_that_waits_to_the_origin_is_no_way_round_the_rules() {
+    let lab = Lab::with(named("origin"), &[]);
+    assert_eq!(lab.get("/a").text(), "origin");
+    let url = format!("http://{}/b", lab.origin.address());
+    assert_eq!(get(lab.address, &url).status, 403);
+    assert_eq!(lab.origin.seen().len(), 1);
+}
+
+#[test]
 fn a_redirect_to_an_address_that_is_denied_leads_nowhere() {
     let victim = TcpListener::bind("127.0.0.2:0").unwrap();
     victim.set_nonblocking(true).unwrap();

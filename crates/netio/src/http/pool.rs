@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::collections::VecDeque;
 use std::fmt;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use super::client::Connection;
@@ -13,29 +12,37 @@ const KEPT: usize = 256;
 /// How long one is kept: less than most origins wait (nginx 75 s, this server 60 s).
 const KEPT_FOR: Duration = Duration::from_secs(30);
 
-/// The idle connections of one worker.
-#[derive(Default)]
-pub struct Pool(RefCell<Idle>);
+/// The idle connections of one worker, each kept for the `S` (a server, and why it may be asked)
+/// that it was made for.
+pub struct Pool<S>(RefCell<Idle<S>>);
 
-#[derive(Default)]
-struct Idle {
+struct Idle<S> {
     /// The one that was used last stands last.
-    kept: VecDeque<Kept>,
+    kept: VecDeque<Kept<S>>,
     is_closed: bool,
 }
 
-struct Kept {
-    origin: Arc<str>,
+struct Kept<S> {
+    server: S,
     since: Instant,
     connection: Connection,
 }
 
-impl Pool {
-    /// The connection to `origin` that was used last, if it is still good.
-    pub fn take(&self, origin: &str, now: Instant) -> Option<Connection> {
+impl<S> Default for Pool<S> {
+    fn default() -> Pool<S> {
+        Pool(RefCell::new(Idle {
+            kept: VecDeque::new(),
+            is_closed: false,
+        }))
+    }
+}
+
+impl<S: PartialEq> Pool<S> {
+    /// The connection to `server` that was used last, if it is still good.
+    pub fn take(&self, server: &S, now: Instant) -> Option<Connection> {
         let mut idle = self.0.borrow_mut();
         loop {
-            let place = idle.kept.iter().rposition(|kept| *kept.origin == *origin)?;
+            let place = idle.kept.iter().rposition(|kept| kept.server == *server)?;
             let mut kept = idle.kept.remove(place)?;
             if kept.is_young(now) && kept.connection.is_quiet() {
                 return Some(kept.connection);
@@ -45,7 +52,7 @@ impl Pool {
 
     /// Keeps a connection whose last answer has come whole; the oldest gives way when there are too
     /// many.
-    pub fn keep(&self, origin: Arc<str>, connection: Connection, now: Instant) {
+    pub fn keep(&self, server: S, connection: Connection, now: Instant) {
         let mut idle = self.0.borrow_mut();
         if idle.is_closed {
             return;
@@ -54,7 +61,7 @@ impl Pool {
             idle.kept.pop_front();
         }
         idle.kept.push_back(Kept {
-            origin,
+            server,
             since: now,
             connection,
         });
@@ -68,13 +75,13 @@ impl Pool {
     }
 }
 
-impl Kept {
+impl<S> Kept<S> {
     fn is_young(&self, now: Instant) -> bool {
         now.saturating_duration_since(self.since) < KEPT_FOR
     }
 }
 
-impl fmt::Debug for Pool {
+impl<S> fmt::Debug for Pool<S> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Pool")
             .field("idle", &self.0.borrow().kept.len())
