@@ -1,5 +1,7 @@
 //! The command line; nothing below this file knows clap.
 
+mod values;
+
 use std::ffi::OsString;
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::PathBuf;
@@ -10,8 +12,9 @@ use netio::icmp::Binding;
 use netio::usage::Refusal;
 use netproto::icmp::Version;
 
-use crate::config::{AllPaths, Config, Method, Networks};
+use crate::config::{AllPaths, Config, Cycles, Method, Networks};
 use crate::session::{Plan, Waits};
+use values::{confidence, interval, octet, spacing, waits, zones};
 
 /// The port where traceroutes have always begun.
 const DEFAULT_PORT: u16 = 33_434;
@@ -23,11 +26,14 @@ const DEFAULT_WINDOW: u16 = 32;
 const DEFAULT_WAIT: Duration = Duration::from_secs(5);
 /// Of the 40 octets that an IPv4 header has for options, 4 begin the route and 4 are the target.
 const MOST_GATEWAYS: usize = 8;
+/// More than 30 years of seconds.
+const MOST_CYCLES: i64 = 1_000_000_000;
 
 const PROBES: &str = "Probes";
 const HOPS: &str = "Hops and waits";
 const TOLD: &str = "What is told";
 const ALL_PATHS: &str = "Every path";
+const REPEATED: &str = "Again and again";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -36,6 +42,7 @@ Examples:
   traceroute -I HOST           by echo requests, which more firewalls let through
   traceroute -T -p 443 HOST    by TCP to the port that must be open anyway
   traceroute --mda HOST        every path, where routers share the load
+  traceroute --report HOST     loss and times of each hop over ten cycles, as mtr --report
   traceroute --diagnose HOST   and what the answers say about the path
   traceroute -q 1 -w 1 HOST    one probe a hop, at most a second's wait
   traceroute -f 4 -m 8 HOST    only hops 4 to 8
@@ -184,6 +191,19 @@ pub struct Args {
     /// Write the graph for graphviz: traceroute --mda --dot HOST | dot -Tsvg
     #[arg(long, help_heading = ALL_PATHS, requires = "mda")]
     dot: bool,
+    /// Probe each hop once a cycle; then loss, last, mean, best and worst time, deviation and jitter
+    /// of each, and when the path changed
+    #[arg(long, help_heading = REPEATED, conflicts_with_all = ["mda", "mtu", "diagnose", "extensions",
+          "back", "classic", "protocol", "queries", "window"])]
+    report: bool,
+    /// How many cycles
+    #[arg(short = 'c', long, value_name = "N", default_value_t = 10, help_heading = REPEATED,
+          value_parser = clap::value_parser!(u32).range(1..=MOST_CYCLES), requires = "report")]
+    cycles: u32,
+    /// How long a cycle takes, its probes spread over it
+    #[arg(long, value_name = "SECONDS", default_value = "1", help_heading = REPEATED,
+          value_parser = interval, requires = "report")]
+    interval: Duration,
     /// Write JSON, an object a line (docs/traceroute.schema.json)
     #[arg(long, help_heading = TOLD)]
     json: bool,
@@ -251,6 +271,9 @@ impl Args {
         {
             return Err(format!("there are not enough ports after {port}: lower -p"));
         }
+        if self.report && matches!(method, Method::Raw { .. }) {
+            return Err("--report takes probes that are told apart: use -I, -T or -U".into());
+        }
         if self.mtu && matches!(method, Method::Tcp { .. }) {
             return Err("SYN segments have one size: leave out --mtu or -T".into());
         }
@@ -288,6 +311,10 @@ impl Args {
             all_paths: self.mda.then_some(AllPaths {
                 confidence_pct: self.confidence,
                 dot: self.dot,
+            }),
+            cycles: self.report.then_some(Cycles {
+                count: self.cycles,
+                interval: self.interval,
             }),
             networks,
         })
@@ -341,59 +368,5 @@ impl Args {
                 None => udp(DEFAULT_PORT, self.classic),
             },
         })
-    }
-}
-
-fn waits(text: &str) -> Result<Waits, String> {
-    const NEEDED: &str = "one to three numbers such as 5 or 5,3,10 are needed";
-    let mut numbers = text.split([',', '/']).map(|part| {
-        part.parse()
-            .ok()
-            .filter(|value: &f64| (0.0..=86_400.0).contains(value))
-            .ok_or(NEEDED)
-    });
-    let max = Duration::from_secs_f64(numbers.next().unwrap_or(Err(NEEDED))?);
-    // As the Linux traceroute: with a maximum alone, nothing shortens the wait.
-    let here = numbers.next().unwrap_or(Ok(0.0))?;
-    let near = numbers.next().unwrap_or(Ok(0.0))?;
-    if numbers.next().is_some() {
-        return Err(NEEDED.into());
-    }
-    Ok(Waits { max, here, near })
-}
-
-fn confidence(text: &str) -> Result<f64, String> {
-    text.parse()
-        .ok()
-        .filter(|percent| (50.0..=99.999).contains(percent))
-        .ok_or_else(|| "a number of percent from 50 to 99.999 is needed".to_owned())
-}
-
-fn octet(text: &str) -> Result<u8, String> {
-    let number = match text.strip_prefix("0x") {
-        Some(digits) => u8::from_str_radix(digits, 16),
-        None => text.parse(),
-    };
-    number.map_err(|_| "a number from 0 to 255, or to 0xff, is needed".to_owned())
-}
-
-fn spacing(text: &str) -> Result<Duration, String> {
-    let number: f64 = text
-        .parse()
-        .ok()
-        .filter(|value| (0.0..=3_600_000.0).contains(value))
-        .ok_or("a number of seconds such as 0.5, or of milliseconds above 10, is needed")?;
-    let seconds = if number > 10.0 {
-        number / 1000.0
-    } else {
-        number
-    };
-    Ok(Duration::from_secs_f64(seconds))
-}
-
-fn zones(text: &str) -> Result<(String, String), String> {
-    match text.split_once(',') {
-        Some((v4, v6)) if !v4.is_empty() && !v6.is_empty() => Ok((v4.to_owned(), v6.to_owned())),
-        _ => Err("two DNS zones with a comma between them are needed".into()),
     }
 }

@@ -2,6 +2,7 @@
 
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use netio::icmp::Binding;
 use netproto::icmp::Version;
@@ -51,6 +52,8 @@ pub struct Config {
     pub json: bool,
     /// Every path instead of one, if that is asked for.
     pub all_paths: Option<AllPaths>,
+    /// The same path again and again, if that is asked for.
+    pub cycles: Option<Cycles>,
     /// Where the networks of addresses are looked up, if they are.
     pub networks: Option<Networks>,
 }
@@ -62,6 +65,15 @@ pub struct AllPaths {
     pub confidence_pct: f64,
     /// Whether the graph is written for graphviz.
     pub dot: bool,
+}
+
+/// The same path again and again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Cycles {
+    /// How often.
+    pub count: u32,
+    /// How long one takes.
+    pub interval: Duration,
 }
 
 /// Where the autonomous systems of addresses are looked up.
@@ -162,8 +174,9 @@ impl Config {
         }
     }
 
-    /// Whether only raw sockets tell what is asked for: they show whole errors.
+    /// Whether only raw sockets do what is asked for: they show whole errors, and send in one flow.
     pub const fn takes_raw(&self) -> bool {
-        self.extensions || self.diagnose || self.all_paths.is_some()
+        let in_one_flow = self.cycles.is_some() && !matches!(self.method, Method::Icmp);
+        self.extensions || self.diagnose || self.all_paths.is_some() || in_one_flow
     }
 }

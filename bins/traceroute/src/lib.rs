@@ -3,7 +3,8 @@
 //! Read in this order: [`config`], [`probe`] (what is sent, what comes back), [`prober`] and
 //! [`session`] (which probe is in what state; pure), [`wire`] (probes and answers as bytes; pure),
 //! [`mark`] (what an answer says about the way), [`diagnose`] (what all answers say about the path;
-//! pure), [`multipath`] (every path instead of one; pure), `sockets` and [`tracing`] (the loop), [`report`] (what is written).
+//! pure), [`multipath`] (every path instead of one; pure), [`rounds`] (one path again and
+//! again; pure), `sockets` and [`tracing`] (the loop), [`report`] (what is written).
 
 pub mod args;
 pub mod config;
@@ -14,6 +15,7 @@ pub mod networks;
 pub mod probe;
 pub mod prober;
 pub mod report;
+pub mod rounds;
 pub mod session;
 mod sockets;
 pub mod tracing;
@@ -29,18 +31,24 @@ use netio::icmp::names::{Names, resolve};
 use netio::icmp::wait::Signals;
 use netproto::icmp::Version;
 
-use crate::config::{AllPaths, Config};
+use crate::config::{AllPaths, Config, Cycles};
 use crate::diagnose::Diagnosis;
 use crate::multipath::Multipath;
 use crate::networks::Origins;
+use crate::prober::Prober;
 use crate::report::json::{self, Json, Start};
+use crate::report::rounds::Table;
 use crate::report::text::{Extras, Report};
-use crate::session::{Fate, Plan, Session};
+use crate::rounds::Rounds;
+use crate::session::{Plan, Session};
 use crate::sockets::Sockets;
 use crate::tracing::Event;
 
 /// How many events may wait for the report; a full queue makes the probing wait.
 const WAITING_EVENTS: usize = 4096;
+/// With `--report`: how many hops behind the farthest that answered are probed, if nothing else is
+/// asked for.
+const HOPS_LOOKED_AHEAD: u8 = 5;
 
 /// Traces as `config` says and writes to standard output.
 pub fn run(config: &Config) -> Result<()> {
@@ -49,6 +57,9 @@ pub fn run(config: &Config) -> Result<()> {
     let mut sockets = Sockets::open(config, target)?;
     if let Some(all_paths) = &config.all_paths {
         return find_all_paths(config, all_paths, target, &mut sockets, &signals);
+    }
+    if let Some(cycles) = config.cycles {
+        return repeat(config, cycles, target, &mut sockets, &signals);
     }
     trace(config, target, &mut sockets, &signals)
 }
@@ -61,37 +72,85 @@ fn trace(
     signals: &Signals,
 ) -> Result<()> {
     let plan = config.plan_for(Version::of(target.ip()));
-    let extras = Extras {
-        names: (!config.numeric).then(Names::default),
-        origins: config.networks.as_ref().map(Origins::open).transpose()?,
-        back: config.back,
-        extensions: config.extensions,
-    };
+    let extras = extras(config)?;
     let traffic_class = config.traffic_class.unwrap_or(0);
     let out = BufWriter::new(io::stdout());
     if config.json {
-        let start = Start {
-            host: &config.host,
-            target: target.ip(),
-            method: config.method.name(),
-            max_hops: plan.max_ttl,
-            queries: plan.queries,
-            packet_octets: plan.packet_len,
-        };
+        let start = start(config, target, &plan);
+        let mut session = Session::new(plan);
         let mut report = Json::new(extras, traffic_class, out);
-        let traced = beside(sockets, plan, signals, |told| report.run(&start, told));
-        let ending = match &traced {
-            Ok(tracing::Ending::Complete) => json::Ending::Complete,
-            Ok(tracing::Ending::Interrupted) => json::Ending::Interrupted,
-            Err(_) => json::Ending::Failed,
-        };
-        or_nobody_reads(report.summary(ending))?;
+        let traced = beside(sockets, &mut session, signals, |told| {
+            report.run(&start, told)
+        });
+        or_nobody_reads(report.summary(json::Ending::of(&traced)))?;
         return traced.map(|_| ());
     }
     let diagnosis = config.diagnose.then(|| Diagnosis::new(traffic_class));
     let mut report = Report::new(extras, diagnosis, out);
     report.banner(&config.host, target.ip(), plan.max_ttl, plan.packet_len)?;
-    beside(sockets, plan, signals, |told| report.run(told)).map(|_| ())
+    let mut session = Session::new(plan);
+    beside(sockets, &mut session, signals, |told| report.run(told)).map(|_| ())
+}
+
+/// The same path again and again.
+fn repeat(
+    config: &Config,
+    cycles: Cycles,
+    target: SocketAddr,
+    sockets: &mut Sockets,
+    signals: &Signals,
+) -> Result<()> {
+    let plan = config.plan_for(Version::of(target.ip()));
+    let extras = extras(config)?;
+    let mut rounds = Rounds::new(rounds::Plan {
+        first_ttl: plan.first_ttl,
+        max_ttl: plan.max_ttl,
+        cycles: cycles.count,
+        interval: cycles.interval,
+        waits: plan.waits,
+        packet_len: plan.packet_len,
+        gap: plan.gap.unwrap_or(HOPS_LOOKED_AHEAD),
+    });
+    let out = BufWriter::new(io::stdout());
+    if config.json {
+        let start = Start {
+            queries: 1,
+            cycles: Some(cycles.count),
+            ..start(config, target, &plan)
+        };
+        let mut report = Json::new(extras, config.traffic_class.unwrap_or(0), out);
+        let probed = beside(sockets, &mut rounds, signals, |told| {
+            report.watch(&start, told)
+        });
+        let ending = json::Ending::of(&probed);
+        or_nobody_reads(report.hops(&rounds).and_then(|()| report.summary(ending)))?;
+        return probed.map(|_| ());
+    }
+    let mut report = Table::new(extras, out);
+    or_nobody_reads(report.banner(&config.host, target.ip(), cycles.count, plan.packet_len))?;
+    beside(sockets, &mut rounds, signals, |told| report.run(told))?;
+    or_nobody_reads(report.table(&rounds))
+}
+
+fn extras(config: &Config) -> Result<Extras> {
+    Ok(Extras {
+        names: (!config.numeric).then(Names::default),
+        origins: config.networks.as_ref().map(Origins::open).transpose()?,
+        back: config.back,
+        extensions: config.extensions,
+    })
+}
+
+fn start<'a>(config: &'a Config, target: SocketAddr, plan: &Plan) -> Start<'a> {
+    Start {
+        host: &config.host,
+        target: target.ip(),
+        method: config.method.name(),
+        max_hops: plan.max_ttl,
+        queries: plan.queries,
+        packet_octets: plan.packet_len,
+        cycles: None,
+    }
 }
 
 /// Every path instead of one.
@@ -146,17 +205,16 @@ fn find_all_paths(
 }
 
 /// Traces, and reports in a thread beside it.
-fn beside(
+fn beside<P: Prober<Event: Send>>(
     sockets: &mut Sockets,
-    plan: Plan,
+    prober: &mut P,
     signals: &Signals,
-    report: impl FnOnce(&Receiver<Event<Fate>>) -> io::Result<()> + Send,
+    report: impl FnOnce(&Receiver<Event<P::Event>>) -> io::Result<()> + Send,
 ) -> Result<tracing::Ending> {
     let (events, told) = sync_channel(WAITING_EVENTS);
     thread::scope(|scope| {
         let reporting = scope.spawn(move || report(&told));
-        let mut session = Session::new(plan);
-        let traced = tracing::drive(sockets, &mut session, signals, &events);
+        let traced = tracing::drive(sockets, prober, signals, &events);
         drop(events);
         match reporting.join() {
             Ok(written) => or_nobody_reads(written)?,

@@ -1,21 +1,24 @@
 //! The trace as JSON, an object a line: `start`, a `hop` for each, `finding`s, and a `summary` in
-//! every ending. The schema is in docs/traceroute.schema.json.
+//! every ending; of repeated probing `change`s and `hop_report`s instead. The schema is in docs/traceroute.schema.json.
 
 use std::io::{self, Write};
 use std::net::IpAddr;
 use std::sync::mpsc::Receiver;
+use std::time::Duration;
 
 use netio::icmp::open::words;
 use netproto::icmp::Version;
 use serde::Serialize;
 
 use super::extension;
+use super::rounds::Begun;
 use super::text::Extras;
 use crate::diagnose::{Diagnosis, Finding, What};
 use crate::mark::Mark;
 use crate::probe::Answer;
+use crate::rounds::{Change, Rounds};
 use crate::session::{Fate, MtuNote};
-use crate::tracing::Event;
+use crate::tracing::{self, Event};
 
 /// Of the format; rises when a field changes its meaning or goes.
 const VERSION: u32 = 1;
@@ -35,6 +38,9 @@ pub struct Start<'a> {
     pub queries: u8,
     /// The first probe's datagram.
     pub packet_octets: u16,
+    /// How often each hop is probed, where that is repeated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cycles: Option<u32>,
 }
 
 #[derive(Debug, Serialize)]
@@ -49,6 +55,30 @@ enum Line<'a> {
         ttl: u8,
         probes: &'a [Row],
     },
+    Change {
+        ttl: u8,
+        from: IpAddr,
+        to: IpAddr,
+        cycle: u32,
+        after_s: f64,
+        at_unix_s: f64,
+    },
+    HopReport {
+        ttl: u8,
+        address: Option<IpAddr>,
+        name: Option<String>,
+        origin: Option<String>,
+        mark: Option<String>,
+        sent: u64,
+        answered: u64,
+        loss_pct: Option<f64>,
+        last_ms: Option<f64>,
+        mean_ms: Option<f64>,
+        best_ms: Option<f64>,
+        worst_ms: Option<f64>,
+        stdev_ms: Option<f64>,
+        jitter_ms: Option<f64>,
+    },
     Finding {
         ttl: u8,
         kind: &'static str,
@@ -61,8 +91,8 @@ enum Line<'a> {
         ending: Ending,
         reached: bool,
         last_ttl: u8,
-        probes: u32,
-        answered: u32,
+        probes: u64,
+        answered: u64,
     },
 }
 
@@ -76,6 +106,17 @@ pub enum Ending {
     Interrupted,
     /// This host could not go on; stderr says why.
     Failed,
+}
+
+impl Ending {
+    /// That of this run.
+    pub fn of<E>(run: &Result<tracing::Ending, E>) -> Ending {
+        match run {
+            Ok(tracing::Ending::Complete) => Ending::Complete,
+            Ok(tracing::Ending::Interrupted) => Ending::Interrupted,
+            Err(_) => Ending::Failed,
+        }
+    }
 }
 
 #[derive(Debug, Serialize)]
@@ -100,8 +141,8 @@ pub struct Json<W> {
     rows: Vec<Row>,
     ttl: u8,
     reached: bool,
-    probes: u32,
-    answered: u32,
+    probes: u64,
+    answered: u64,
 }
 
 impl<W: Write> Json<W> {
@@ -149,6 +190,67 @@ impl<W: Write> Json<W> {
                 ttl: finding.ttl,
                 kind: kind(&finding),
                 text: finding.line(),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// Of repeated probing: the first line, and a line for each change until the probing ends.
+    pub fn watch(&mut self, start: &Start<'_>, events: &Receiver<Event<Change>>) -> io::Result<()> {
+        let begun = Begun::now();
+        self.line(&Line::Start {
+            version: VERSION,
+            start,
+        })?;
+        for event in events {
+            match event {
+                Event::Heard(address) => self.extras.ask(address),
+                Event::NotSent(error) => self.line(&Line::NotSent {
+                    reason: words(&error),
+                })?,
+                Event::Told(change) => {
+                    let (after, at_unix_s) = begun.when(change.at);
+                    self.line(&Line::Change {
+                        ttl: change.ttl,
+                        from: change.from,
+                        to: change.to,
+                        cycle: change.cycle,
+                        after_s: after.as_secs_f64(),
+                        at_unix_s,
+                    })?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Of repeated probing: a line for each hop.
+    pub fn hops(&mut self, rounds: &Rounds) -> io::Result<()> {
+        self.reached = rounds.reached();
+        for (ttl, hop) in rounds.hops() {
+            let address = hop.address();
+            let (name, origin) = address.map_or((None, None), |it| self.extras.known(it));
+            let figures = &hop.figures;
+            let ms =
+                |duration: Option<Duration>| duration.map(|it| thousandths(it.as_secs_f64() * 1e3));
+            self.ttl = ttl;
+            self.probes += figures.sent();
+            self.answered += figures.answers();
+            self.line(&Line::HopReport {
+                ttl,
+                address,
+                name,
+                origin,
+                mark: address.and_then(|it| hop.mark?.sign(Version::of(it))),
+                sent: figures.sent(),
+                answered: figures.answers(),
+                loss_pct: figures.loss_pct().map(thousandths),
+                last_ms: ms(figures.last()),
+                mean_ms: figures.mean_ms().map(thousandths),
+                best_ms: ms(figures.best()),
+                worst_ms: ms(figures.worst()),
+                stdev_ms: figures.stdev_ms().map(thousandths),
+                jitter_ms: ms(figures.jitter()),
             })?;
         }
         Ok(())
@@ -209,7 +311,7 @@ impl<W: Write> Json<W> {
             address: Some(from),
             name,
             origin,
-            rtt_ms: Some((rtt.as_secs_f64() * 1e6).round() / 1e3),
+            rtt_ms: Some(thousandths(rtt.as_secs_f64() * 1e3)),
             mark: mark.sign(Version::of(from)),
             returned_ttl: told.ttl,
             seen_traffic_class: told.quote.map(|quote| quote.traffic_class),
@@ -223,6 +325,11 @@ impl<W: Write> Json<W> {
         self.out.write_all(b"\n")?;
         self.out.flush()
     }
+}
+
+/// Rounded: to microseconds where it is milliseconds.
+fn thousandths(figure: f64) -> f64 {
+    (figure * 1e3).round() / 1e3
 }
 
 fn kind(finding: &Finding) -> &'static str {

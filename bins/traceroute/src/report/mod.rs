@@ -3,4 +3,5 @@
 
 pub mod extension;
 pub mod json;
+pub mod rounds;
 pub mod text;

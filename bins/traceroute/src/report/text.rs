@@ -179,7 +179,8 @@ impl Extras {
         (name, origins.map(str::to_owned))
     }
 
-    fn address(&mut self, out: &mut impl Write, address: IpAddr) -> io::Result<()> {
+    /// Writes an address as it is shown: with a name and its systems as far as they are asked for.
+    pub(super) fn address(&mut self, out: &mut impl Write, address: IpAddr) -> io::Result<()> {
         match &mut self.names {
             None => write!(out, " {address}")?,
             Some(names) => match names.name(address) {
