@@ -39,7 +39,9 @@ impl Proxy {
         }
         let tunnel = answer
             .connection
-            .into_tunnel(self.tunnel_idle, &self.counters.tunnels);
+            .into_tunnel(self.tunnel_idle, &self.counters.tunnels)
+            // The origin has it under way until the tunnel ends.
+            .holding(answer.busy);
         let response = fields::response_head(head, errand.request.unix_seconds, |_| false)
             .and_then(|passed_on| {
                 head.fields.all("upgrade").try_fold(

@@ -62,6 +62,40 @@ fn the_origin_with_the_fewest_requests_under_way_is_asked() {
 }
 
 #[test]
+fn an_origin_has_a_request_under_way_until_its_answer_has_come_however_that_ends() {
+    let upgrade = "Connection: Upgrade\r\nUpgrade: echo\r\n";
+    let switched = format!("101 Switching Protocols\r\n{upgrade}\r\n");
+    let cases = [
+        ("", "200 OK\r\nContent-Length: 9\r\n\r\nbegin"),
+        (
+            "",
+            "200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nbegin\r\n",
+        ),
+        // With the connection.
+        ("", "200 OK\r\n\r\nbegin"),
+        // With the tunnel.
+        (upgrade, &switched),
+    ];
+    for (fields, answer) in cases {
+        let head = format!("HTTP/1.1 {answer}");
+        let slow = Origin::start(move |_| Answer::raw(head.clone()).and(PATIENCE, "late"));
+        let free = named("free");
+        let (_program, address) = before(
+            &[slow.address(), free.address()],
+            &["--balance", "least-connections"],
+        );
+        let mut reads = Client::connect(address);
+        reads.write(format!("GET /slow HTTP/1.1\r\nHost: lab\r\n{fields}\r\n"));
+        let status = reads.read_head().status.to_string();
+        assert!(answer.starts_with(&status), "{status} for {answer:?}");
+        let mut client = Client::connect(address);
+        for _ in 0..5 {
+            assert_eq!(client.get("/").text(), "free", "{answer:?}");
+        }
+    }
+}
+
+#[test]
 fn what_may_be_sent_twice_is_asked_of_another_origin_and_what_may_not_is_not() {
     // It reads each request and closes: nobody can tell whether it acted on it.
     let dying = || Origin::start(|_| Answer::default().and_close());

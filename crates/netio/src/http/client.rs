@@ -244,7 +244,8 @@ impl Connection {
     }
 
     /// The body that follows the head, as a stream. When it has come whole, and the connection can
-    /// carry another request, `keep` gets it back.
+    /// carry another request, `keep` gets it back; what `keep` holds lives at least as long as the
+    /// body comes.
     ///
     /// # Errors
     /// The length that the head names is over the limit.
@@ -255,13 +256,12 @@ impl Connection {
         keep: impl FnOnce(Connection) + 'static,
     ) -> Result<BodyStream, BodyError> {
         let decoder = BodyDecoder::new(framing, limits)?;
-        let keep: Box<dyn FnOnce(Connection)> = Box::new(keep);
-        let is_open_ended = framing == BodyFraming::UntilClose;
         Ok(Box::pin(Pieces {
             connection: Some(self),
             decoder,
             waits: false,
-            keep: (!is_open_ended).then_some(keep),
+            is_open_ended: framing == BodyFraming::UntilClose,
+            keep: Some(Box::new(keep)),
         }))
     }
 
@@ -289,6 +289,9 @@ struct Pieces {
     decoder: BodyDecoder,
     /// Whether the deadline of the next piece runs.
     waits: bool,
+    /// Whether the connection ends with it.
+    is_open_ended: bool,
+    /// Until the end.
     keep: Option<Box<dyn FnOnce(Connection)>>,
 }
 
@@ -308,6 +311,7 @@ impl Stream for Pieces {
         }
         if let Some(connection) = self.connection.take()
             && let Some(keep) = self.keep.take()
+            && !self.is_open_ended
         {
             keep(connection.rested());
         }

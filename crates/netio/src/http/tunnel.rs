@@ -1,6 +1,7 @@
 //! Two connections that carry whatever their two ends say to each other, once HTTP is done with
 //! them: after CONNECT (RFC 9110 §9.3.6), or after a 101.
 
+use std::any::Any;
 use std::io;
 use std::sync::Arc;
 use std::task::{Context, Poll, ready};
@@ -37,6 +38,7 @@ pub struct Tunnel {
     server: Box<Transport>,
     idle: Duration,
     counters: Arc<TunnelCounters>,
+    held: Option<Box<dyn Any>>,
 }
 
 /// What went through a tunnel.
@@ -64,6 +66,16 @@ impl Tunnel {
             server: Box::new(server),
             idle,
             counters: Arc::clone(counters),
+            held: None,
+        }
+    }
+
+    /// The same; `held` lives as long as it does.
+    #[must_use]
+    pub fn holding(self, held: impl Any) -> Tunnel {
+        Tunnel {
+            held: Some(Box::new(held)),
+            ..self
         }
     }
 
@@ -75,6 +87,7 @@ impl Tunnel {
             mut server,
             idle,
             counters,
+            held: _held,
         } = self;
         counters.opened.add(1);
         counters.open.add(1);
