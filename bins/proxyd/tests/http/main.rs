@@ -12,6 +12,7 @@ mod hostile;
 mod invalidation;
 mod lab;
 mod lifecycle;
+mod names;
 mod origins;
 mod pressure;
 mod revalidation;
