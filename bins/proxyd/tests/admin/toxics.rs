@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::json;
 use testkit::origin::{Answer, Origin};
+use testkit::tls::Identity;
 
 use crate::lab::{Lab, PATIENCE};
 
@@ -29,6 +30,8 @@ struct Got {
     first: Option<Duration>,
     end: Duration,
     is_reset: bool,
+    /// Over TLS: whether it ended without saying so.
+    is_cut: bool,
 }
 
 impl Got {
@@ -42,13 +45,18 @@ impl Got {
 }
 
 fn get(lab: &Lab) -> Got {
-    let mut stream = TcpStream::connect(lab.address("tcp")).unwrap();
+    let stream = TcpStream::connect(lab.address("tcp")).unwrap();
     stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    get_over(stream)
+}
+
+fn get_over(mut stream: impl Read + Write) -> Got {
     let began = Instant::now();
     stream
         .write_all(b"GET / HTTP/1.1\r\nHost: lab\r\nConnection: close\r\n\r\n")
         .unwrap();
-    let (mut bytes, mut first, mut is_reset) = (Vec::new(), None, false);
+    let (mut bytes, mut first) = (Vec::new(), None);
+    let (mut is_reset, mut is_cut) = (false, false);
     let mut buffer = [0; 4096];
     loop {
         match stream.read(&mut buffer) {
@@ -61,6 +69,10 @@ fn get(lab: &Lab) -> Got {
                 is_reset = true;
                 break;
             }
+            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
+                is_cut = true;
+                break;
+            }
             Err(error) => panic!("{error}"),
         }
     }
@@ -69,6 +81,7 @@ fn get(lab: &Lab) -> Got {
         first,
         end: began.elapsed(),
         is_reset,
+        is_cut,
     }
 }
 
@@ -76,8 +89,12 @@ fn get(lab: &Lab) -> Got {
 type Holds = fn(&Got) -> bool;
 
 #[test]
-fn bytes_meet_what_is_ordered_of_them() {
+fn bytes_meet_what_is_ordered_of_them_and_over_tls_a_cut_is_seen_to_be_one() {
     let origin = origin();
+    let identity = Identity::new().unwrap();
+    let (cert, key) = (identity.certificates(), identity.key());
+    let (cert, key) = (cert.to_str().unwrap(), key.to_str().unwrap());
+    let tls = ["--tls-cert", cert, "--tls-key", key];
     let cases: [(&str, Holds); 8] = [
         ("fail=503:0%", |got| got.is_whole() && !got.is_reset),
         ("latency=200ms", |got| {
@@ -106,17 +123,33 @@ fn bytes_meet_what_is_ordered_of_them() {
         }),
     ];
     for (order, holds) in cases {
-        let lab = lab(&origin, &["--impair-http", order]);
+        let plain = lab(&origin, &["--impair-http", order]);
+        let encrypted = lab(&origin, &[&["--impair-http", order], &tls[..]].concat());
+        let is_to_be_cut = order.starts_with("limit_data") || order.starts_with("timeout");
         for of in ["a miss", "a hit"] {
-            let got = get(&lab);
-            let (first, end, length) = (got.first, got.end, got.bytes.len());
-            assert!(
-                holds(&got),
-                "{order}, {of}: {length} bytes, {first:?} to {end:?}"
-            );
-            assert!(end < PATIENCE, "{order}, {of}: {end:?}");
+            let over_tls = identity
+                .connect(encrypted.address("tcp"), PATIENCE)
+                .unwrap();
+            for (over, got) in [("TCP", get(&plain)), ("TLS", get_over(over_tls))] {
+                let (first, end, length) = (got.first, got.end, got.bytes.len());
+                assert!(
+                    holds(&got),
+                    "{order}, {of} over {over}: {length} bytes, {first:?} to {end:?}"
+                );
+                assert!(end < PATIENCE, "{order}, {of} over {over}: {end:?}");
+                let is_to_be_cut = is_to_be_cut && over == "TLS";
+                assert_eq!(got.is_cut, is_to_be_cut, "{order}, {of} over {over}");
+            }
         }
     }
+    let encrypted = lab(
+        &origin,
+        &[&["--impair-http", "reset_peer=100ms"], &tls[..]].concat(),
+    );
+    let stream = identity.connect(encrypted.address("tcp"), PATIENCE);
+    let got = get_over(stream.unwrap());
+    assert!(got.is_reset && got.bytes.is_empty());
+    assert!(got.end >= 100 * MS, "{:?}", got.end);
 }
 
 #[test]
