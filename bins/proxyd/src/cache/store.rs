@@ -342,6 +342,37 @@ mod tests {
     }
 
     #[test]
+    fn what_it_weighs_is_the_sum_of_what_it_holds_whatever_many_workers_do_at_once() {
+        let store = Store::new(256 * 1024);
+        std::thread::scope(|scope| {
+            for worker in 0..4 {
+                let store = &store;
+                scope.spawn(move || {
+                    for number in 0..2000 {
+                        // Few keys, so that workers meet, and more than there is room for.
+                        let key = format!("http://a/{}", (number * 7 + worker) % 48);
+                        let accept = (number % 5).to_string();
+                        let body = 400 * (1 + (number + worker) % 16);
+                        let asked = store.epoch(key.as_bytes());
+                        // In vain, if another worker has removed it meanwhile.
+                        store.put(key.as_bytes(), variant(&accept, body), asked);
+                        store.get(key.as_bytes());
+                        if number % 11 == 0 {
+                            store.remove(key.as_bytes());
+                        }
+                    }
+                });
+            }
+        });
+        let weigh = |(key, held): (Box<[u8]>, Arc<Resource>)| Bytes.weight(&key, &held);
+        let held: u64 = store.iter().map(weigh).sum();
+        assert!(held > 0);
+        assert_eq!(store.bytes(), held);
+        store.remove_below(b"");
+        assert_eq!(store.bytes(), 0);
+    }
+
+    #[test]
     fn the_variants_of_a_key_are_bounded_and_the_newest_comes_first() {
         let store = Store::new(16 * 1024 * 1024);
         for number in 0..2 * VARIANTS_PER_KEY {
