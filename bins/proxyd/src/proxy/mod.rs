@@ -1,10 +1,10 @@
 //! One request through the proxy: from the store if the rules allow, else from the origin, whose
 //! answer is stored on its way if the rules allow that.
 //!
-//! [`route`](crate::route) says what is asked and of whom, [`stored`] what the store answers,
-//! [`exchange`] asks a server, and [`storing`] is what its answer does to the store. Those who ask for
-//! the same at once [`share`] one answer; [`stale`] is what they get when there is none. What is not
-//! HTTP any more goes through a [`tunnel`].
+//! [`route`](crate::route) says what is asked and of whom, `stored` what the store answers, `exchange`
+//! asks a server, and `storing` is what its answer does to the store. Those who ask for the same at
+//! once [`share`] one answer; `stale` is what they get when there is none. What is not HTTP any more
+//! goes through a `tunnel`.
 
 mod exchange;
 pub mod share;

@@ -6,9 +6,9 @@
 //! task for each session was measured too: the same CPU time a datagram with one busy client, a
 //! tenth more with 64 or 1,000.
 //!
-//! Read [`Relay::pass_to_target`] and [`Relay::pass_to_clients`]; every datagram goes through one of
-//! them, one for each direction. Only when faults are ordered, [`faults`] takes it from there, and
-//! [`Relay::pass_due`] hands it on. [`sessions`] keeps who has which socket.
+//! Read `Relay::pass_to_target` and `Relay::pass_to_clients`; every datagram goes through one of
+//! them, one for each direction. Only when faults are ordered, `faults` takes it from there, and
+//! `Relay::pass_due` hands it on. `sessions` keeps who has which socket.
 
 mod counters;
 mod faults;
