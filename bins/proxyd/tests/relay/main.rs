@@ -114,22 +114,29 @@ fn a_probe_that_asks_for_it_is_stamped_each_way_and_another_is_not() {
 fn a_thousand_clients_hear_only_their_own_answers() {
     const CLIENTS: usize = 1_000;
     const EACH: usize = 3;
+    /// So many are under way at once that no queue on the way overflows.
+    const WINDOW: usize = 50;
     netio::listen::raise_file_limit();
     for family in FAMILIES {
         let (target, config) = target_of(family);
         let mut relay = Relay::start(config);
         let clients: Vec<_> = (0..CLIENTS).map(|_| relay.client()).collect();
         let text = |client: usize, number: usize| format!("{client}:{number}");
+        let (tell, answered) = std::sync::mpsc::channel();
         let answering = std::thread::spawn(move || {
-            let upstream: HashSet<_> = (0..CLIENTS * EACH).map(|_| answer_one(&target)).collect();
+            let answer = |_| {
+                let upstream = answer_one(&target);
+                tell.send(()).unwrap();
+                upstream
+            };
+            let upstream: HashSet<_> = (0..CLIENTS * EACH).map(answer).collect();
             (upstream.len(), target)
         });
         for number in 0..EACH {
             for (index, client) in clients.iter().enumerate() {
                 client.send(text(index, number).as_bytes()).unwrap();
-                if index % 50 == 49 {
-                    // Slower than the target, a plain loop, so that its queue does not overflow.
-                    std::thread::sleep(Duration::from_millis(2));
+                if number * CLIENTS + index >= WINDOW {
+                    answered.recv().expect("the target answers every datagram");
                 }
             }
         }
