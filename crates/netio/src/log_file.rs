@@ -34,15 +34,18 @@ impl LogFile {
     }
 
     /// Opens the path again: what is written from now on goes to the file that is there now, every
-    /// earlier line to the one that was.
+    /// earlier line to the one that was. If that one takes no more, it is counted as every write
+    /// that fails: it does not keep the new file from being used.
     ///
     /// # Errors
     /// The path cannot be opened; then lines go to the old file.
     pub fn reopen(&self) -> io::Result<()> {
-        let mut new = append_to(&self.0.path)?;
-        let mut open = self.writer();
-        std::mem::swap(&mut *open, &mut new);
-        new.flush()
+        let new = append_to(&self.0.path)?;
+        let mut old = std::mem::replace(&mut *self.writer(), new);
+        let _ = self.note(old.flush());
+        // What it did not take is counted, and must not be tried again when it is dropped.
+        drop(old.into_parts());
+        Ok(())
     }
 
     /// Where it is.
@@ -133,6 +136,22 @@ mod tests {
             std::fs::read_to_string(moved.join("access.log")).unwrap(),
             "line\n"
         );
+    }
+
+    #[test]
+    fn a_file_that_takes_no_more_does_not_keep_the_new_one_from_being_opened() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("access.log");
+        std::os::unix::fs::symlink("/dev/full", &path).unwrap();
+        let mut log = LogFile::open(path.clone()).unwrap();
+        log.write_all(b"lost\n").unwrap();
+        std::fs::remove_file(&path).unwrap();
+        log.reopen().unwrap();
+        assert_eq!(log.failure_counter()(), 1);
+        log.write_all(b"line\n").unwrap();
+        log.flush().unwrap();
+        assert_eq!(std::fs::read_to_string(&path).unwrap(), "line\n");
+        assert_eq!(log.failure_counter()(), 1);
     }
 
     #[test]
