@@ -234,6 +234,17 @@ fn a_stop_signal_loses_nothing_of_what_is_under_way() {
 }
 
 #[test]
+fn a_client_that_never_begins_to_speak_does_not_hold_up_the_stop() {
+    let patience = ["--head-timeout", "1m", "--drain-timeout", "5s"];
+    let mut site = Site::start(&patience);
+    let _silent = TcpStream::connect(site.address).unwrap();
+    // Whoever comes after it is served, so it was accepted.
+    drop(site.connect());
+    site.program.signal(Signal::TERM).unwrap();
+    assert_eq!(site.program.wait(PATIENCE).unwrap().code(), Some(0));
+}
+
+#[test]
 fn files_that_do_not_fit_are_told_in_one_line_with_exit_status_two() {
     let one = Identity::new().unwrap();
     let other = Identity::new().unwrap();

@@ -83,7 +83,9 @@ fn the_times_are_apart_and_the_rate_leaves_out_the_first_piece() {
     let head = b"HTTP/1.1 200 OK\r\nContent-Length: 3000\r\n\r\n";
     let first: Vec<u8> = [&head[..], &[b'x'; 1000]].concat();
     let exchange = fetch_from(&[&first, &[b'x'; 1000], &[b'x'; 1000]], PATIENCE).unwrap();
-    assert!(exchange.transfer >= Duration::from_millis(40));
+    // A busy machine may see the first piece late, but none of them early.
+    assert!(exchange.first_byte + exchange.transfer >= Duration::from_millis(40));
+    assert!(exchange.transfer > Duration::ZERO);
     assert!(exchange.total >= exchange.connect + exchange.first_byte + exchange.transfer);
     let expected = 2000.0 * 8.0 / exchange.transfer.as_secs_f64();
     let measured = exchange.throughput_bps.unwrap();

@@ -9,6 +9,7 @@ mod refusal;
 
 use std::io;
 use std::net::SocketAddr;
+use std::pin::pin;
 use std::time::Instant;
 
 use netproto::http::Status;
@@ -27,7 +28,7 @@ use super::toxic::ToxicSource;
 use super::transport::Transport;
 use super::tunnel::Tunnel;
 use crate::access_log::Entry;
-use crate::tls::HandshakeError;
+use crate::tls::{HandshakeError, Tls};
 use crate::watch::Sentry;
 
 /// Answers that wait to be written before more requests of the same buffer are answered.
@@ -40,24 +41,64 @@ pub(super) async fn run<S: Service>(
     client: SocketAddr,
     sentry: Sentry,
 ) {
-    let Some(tls) = &server.settings.tls else {
-        return Connection::new(server, tcp, client, sentry).run().await;
+    let opened = match &server.settings.tls {
+        None => Some(Ok(Stream::from(tcp))),
+        // Boxed: a connection that is open need not be as large as one that is being opened.
+        Some(tls) => Box::pin(encrypt(server, tls, tcp, &sentry)).await,
     };
-    sentry.allow(server.settings.head);
-    // Boxed: a connection that is open need not be as large as one that is being opened.
-    let accepted = Box::pin(sentry.wait_for(async { Ok(tls.accept(tcp).await) })).await;
-    match accepted {
-        Ok(Ok(stream)) => Connection::new(server, stream, client, sentry).run().await,
-        Ok(Err(HandshakeError::NotTls(tcp))) => {
-            server.counters.tls_failed.add(1);
-            let mut connection = Connection::new(server, tcp, client, sentry);
-            let why = "only https is spoken at this port";
-            connection.refuse(StatusCode::BAD_REQUEST, why);
-            let end = connection.flush().await.map(|()| End::Linger);
-            connection.end(end).await;
+    let (stream, is_understood) = match opened {
+        Some(Ok(stream)) => (stream, true),
+        Some(Err(tcp)) => (tcp.into(), false),
+        None => return,
+    };
+    let mut connection = Connection::new(server, stream, client, sentry);
+    let end = if is_understood {
+        connection.serve().await
+    } else {
+        let why = "only https is spoken at this port";
+        connection.refuse(StatusCode::BAD_REQUEST, why);
+        connection.flush().await.map(|()| End::Linger)
+    };
+    connection.end(end).await;
+}
+
+/// Opens a connection over TLS; what speaks something else is given back. `None` when there is
+/// nobody to talk to. A handshake may take as long as a head, and once stopping has begun as long
+/// as a request that may be on its way.
+async fn encrypt<S>(
+    server: &Server<S>,
+    tls: &Tls,
+    tcp: TcpStream,
+    sentry: &Sentry,
+) -> Option<Result<Stream, TcpStream>> {
+    let Server {
+        settings, counters, ..
+    } = server;
+    sentry.allow(settings.head);
+    let mut stop_runs = false;
+    let mut accepting = pin!(tls.accept(tcp));
+    let accepted = sentry.wait(|context| {
+        let polled = accepting.as_mut().poll(context).map(Ok);
+        if polled.is_pending() && !stop_runs && server.watch.is_stopping() {
+            stop_runs = true;
+            sentry.allow(settings.stop_grace);
         }
-        Ok(Err(HandshakeError::Broken)) => server.counters.tls_failed.add(1),
-        Err(_) => server.counters.late.add(1),
+        polled
+    });
+    match accepted.await {
+        Ok(Ok(stream)) => Some(Ok(stream.into())),
+        Ok(Err(HandshakeError::NotTls(tcp))) => {
+            counters.tls_failed.add(1);
+            Some(Err(tcp))
+        }
+        Ok(Err(HandshakeError::Broken)) => {
+            counters.tls_failed.add(1);
+            None
+        }
+        Err(_) => {
+            counters.late.add(1);
+            None
+        }
     }
 }
 
@@ -119,13 +160,7 @@ enum Next {
 }
 
 impl<'s, S: Service> Connection<'s, S> {
-    fn new(
-        server: &'s Server<S>,
-        stream: impl Into<Stream>,
-        client: SocketAddr,
-        sentry: Sentry,
-    ) -> Self {
-        let stream = stream.into();
+    fn new(server: &'s Server<S>, stream: Stream, client: SocketAddr, sentry: Sentry) -> Self {
         let stream = match server.settings.toxics.as_ref().and_then(ToxicSource::draw) {
             Some(toxics) => stream.impaired(toxics),
             None => stream,
@@ -143,12 +178,7 @@ impl<'s, S: Service> Connection<'s, S> {
         }
     }
 
-    async fn run(mut self) {
-        let end = self.serve().await;
-        self.end(end).await;
-    }
-
-    async fn end(mut self, end: io::Result<End>) {
+    async fn end(&mut self, end: io::Result<End>) {
         self.log();
         let Server {
             settings, counters, ..
