@@ -164,12 +164,14 @@ fn the_true_loss_lies_in_the_interval_that_is_told() {
     assert_eq!(summary["outages"][0]["probes"], 1, "{summary}");
 }
 
+/// How many runs there are of a test that may fail now and then by chance.
+const RUNS: usize = 20;
+
 #[test]
 fn the_true_share_of_random_loss_lies_in_the_intervals_of_most_runs() {
     if left_out("the_true_share_of_random_loss_lies_in_the_intervals_of_most_runs") {
         return;
     }
-    const RUNS: usize = 20;
     let chain = Chain::new(1).unwrap();
     let rule = "icmp type echo-request numgen random mod 100 < 30";
     chain.drop_packets(1, "forward", rule).unwrap();

@@ -146,7 +146,7 @@ struct UdpArgs {
     /// Probes sent before those that are counted
     #[arg(long, default_value_t = 0, value_name = "PACKETS", value_parser = number, allow_negative_numbers = true)]
     warmup: u64,
-    /// When they are sent and how large they are: cbr, burst[:N] (N at once, then silence), poisson
+    /// When they are sent and how large they are: cbr, burst or burst:N (N at once, then silence), poisson
     /// (random gaps) or vbr (random sizes up to --payload); on average always one an interval
     #[arg(long, default_value = "cbr")]
     pattern: Pattern,

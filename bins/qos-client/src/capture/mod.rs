@@ -1,6 +1,6 @@
 //! Captures: files of packets, written and read.
 //!
-//! [`write`] puts the datagrams of a test into a pcapng file. [`packets`] reads the packets of any
+//! [`mod@write`] puts the datagrams of a test into a pcapng file. [`packets`] reads the packets of any
 //! capture, whatever its format and link; [`conversations`] sorts them by who talks to whom;
 //! [`probes`], [`rtp`] and [`tcp`] make figures of what is known of each; [`analysis`] is all of it
 //! together, and [`verify`] holds it against the test itself and against tshark. Whoever wrote the file is
