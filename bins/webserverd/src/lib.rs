@@ -38,6 +38,7 @@ use serde::Serialize;
 use crate::auth::AuthCounters;
 use crate::compress::CompressCounters;
 use crate::config::Config;
+use crate::listing::ListCounters;
 use crate::site::{Shared, Site};
 use crate::udp_echo::{EchoConfig, EchoCounters};
 
@@ -123,6 +124,7 @@ fn panel(workers: Vec<Arc<Counters>>, shared: &Arc<Shared>) -> Panel {
     metrics.http(&http);
     echo_metrics(&mut metrics, workers.clone());
     compression_metrics(&mut metrics, shared);
+    listing_metrics(&mut metrics, shared);
     auth_metrics(&mut metrics, shared);
     let mut panel = Panel::new("webserverd", env!("CARGO_PKG_VERSION"), metrics);
     panel.section("http", move || HttpTotals::of(&http));
@@ -204,6 +206,18 @@ fn compression_metrics(metrics: &mut Metrics, shared: &Arc<Shared>) {
     });
     let help = "Requests answered without a coding as too many files waited to be compressed";
     counter("compression_busy", help, |counters| &counters.busy);
+}
+
+fn listing_metrics(metrics: &mut Metrics, shared: &Arc<Shared>) {
+    let mut counter = |name, help, of: fn(&ListCounters) -> &Counter| {
+        let shared = Arc::clone(shared);
+        metrics.counter(name, help, move || of(&shared.lister.counters).value());
+    };
+    counter("listings_made", "Folders read and listed", |counters| {
+        &counters.made
+    });
+    let help = "Requests put off as too many listings were under way";
+    counter("listings_busy", help, |counters| &counters.busy);
 }
 
 fn auth_metrics(metrics: &mut Metrics, shared: &Arc<Shared>) {

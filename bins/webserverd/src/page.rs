@@ -42,6 +42,13 @@ pub fn to_folder(rules: &Rules, path: &str, query: Option<&str>) -> Response {
     .unwrap_or_else(|refused| broken(&refused))
 }
 
+/// Says what cannot be done now, and that it may be asked for again in a second.
+pub fn come_back(rules: &Rules, cause: &str) -> Response {
+    error(rules, StatusCode::SERVICE_UNAVAILABLE, cause)
+        .with_field("Retry-After", "1")
+        .unwrap_or_else(|refused| broken(&refused))
+}
+
 /// Says what the server can be asked to do.
 pub fn options(rules: &Rules) -> Response {
     let build = || {

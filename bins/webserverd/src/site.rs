@@ -21,7 +21,7 @@ use crate::coding::{self, Coding};
 use crate::compress::Compressor;
 use crate::document::is_worth_coding;
 use crate::files::{self, Found, Identity};
-use crate::listing::{self, Lister};
+use crate::listing::{self, Form, ListError, Lister};
 use crate::memory::{Clock, Memory};
 use crate::rules::Rules;
 use crate::rules::cors::{self, Cors};
@@ -48,7 +48,7 @@ pub struct Shared {
     pub rules: Arc<Rules>,
     /// Compresses on the fly.
     pub compressor: Compressor,
-    /// Reads folders.
+    /// Lists folders.
     pub lister: Lister,
     /// Who may ask, if not everybody.
     pub auth: Option<Auth>,
@@ -117,8 +117,7 @@ impl Site {
             }
             Verdict::Busy => {
                 let cause = "too many passwords wait to be verified";
-                page::error(rules, StatusCode::SERVICE_UNAVAILABLE, cause)
-                    .with_field("Retry-After", "1")
+                return Some(page::come_back(rules, cause));
             }
         };
         Some(refusal.unwrap_or_else(|refused| page::broken(&refused)))
@@ -211,14 +210,11 @@ impl Site {
 
     async fn list(&self, folder: OwnedFd, path: &str, request: &Request<'_>) -> Response {
         let (root, rules) = (Arc::clone(&self.shared.root), self.rules());
-        match self
-            .shared
-            .lister
-            .read(root, folder, path, rules.visible)
-            .await
-        {
-            Ok(folder) => listing::answer(&folder, rules, request),
-            Err(error) => self.unavailable(&error, Clock::of(request)),
+        let (lister, form) = (&self.shared.lister, Form::wanted(request));
+        match lister.list(root, folder, path, rules.visible, form).await {
+            Ok(text) => listing::answer(form, text, rules),
+            Err(busy @ ListError::Busy) => page::come_back(rules, &busy.to_string()),
+            Err(ListError::Io(error)) => self.unavailable(&error, Clock::of(request)),
         }
     }
 

@@ -15,7 +15,7 @@ use std::os::unix::fs::symlink;
 use std::time::Duration;
 
 use serde_json::Value;
-use site::{PATIENCE, Site};
+use site::{NOTICED, PATIENCE, Site};
 
 /// Names that would break a careless listing.
 const HOSTILE: [&[u8]; 12] = [
@@ -175,6 +175,71 @@ fn a_folder_of_very_many_files_is_cut_and_says_so() {
             .text()
             .contains("10000 entries are shown")
     );
+}
+
+/// What the memory of the program `id` measures, in bytes.
+fn memory_of(id: u32) -> u64 {
+    let status = fs::read_to_string(format!("/proc/{id}/status")).unwrap();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmRSS:"));
+    let kib = line.unwrap().trim().strip_suffix(" kB").unwrap();
+    kib.parse::<u64>().unwrap() * 1024
+}
+
+#[test]
+fn many_who_ask_for_a_large_folder_and_take_nothing_share_one_listing() {
+    const CLIENTS: usize = 60;
+    let mut site = site(&["--admin", "127.0.0.1:0"]);
+    let folder = site.path("many");
+    fs::create_dir(&folder).unwrap();
+    // Long names: the listing is longer than what sockets hold.
+    for number in 0..10_000 {
+        fs::write(folder.join(format!("{number:0>150}")), "").unwrap();
+    }
+    let before = memory_of(site.program.id());
+    let mut clients: Vec<TcpStream> = (0..CLIENTS)
+        .map(|_| TcpStream::connect(site.address).unwrap())
+        .collect();
+    for client in &mut clients {
+        client.set_read_timeout(Some(PATIENCE * 6)).unwrap();
+        let request = b"GET /many/ HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n";
+        client.write_all(request).unwrap();
+    }
+    // Each has its answer begun.
+    for client in &clients {
+        assert_eq!(client.peek(&mut [0]).unwrap(), 1);
+    }
+    let grown = memory_of(site.program.id()).saturating_sub(before);
+    let mut bodies = clients.into_iter().map(|mut client| {
+        let mut answer = Vec::new();
+        client.read_to_end(&mut answer).unwrap();
+        let end = answer.windows(4).position(|four| four == b"\r\n\r\n");
+        answer.split_off(end.unwrap() + 4)
+    });
+    let first = bodies.next().unwrap();
+    assert!(first.len() > 3_000_000, "{}", first.len());
+    assert!(bodies.all(|body| body == first));
+    let most = (CLIENTS * first.len() / 4) as u64;
+    assert!(grown < most, "{grown} bytes for {CLIENTS} clients");
+    let metrics = site.admin("/metrics");
+    let made = metrics
+        .lines()
+        .find_map(|line| line.strip_prefix("webserverd_listings_made_total "));
+    let made: usize = made.unwrap().parse().unwrap();
+    assert!((1..=CLIENTS / 4).contains(&made), "{made}");
+}
+
+#[test]
+fn a_listing_shows_within_a_second_what_changed_in_the_folder_or_in_a_file_of_it() {
+    let site = site(&[]);
+    let size =
+        |name: &str| entry(&json(&site, "/names/"), name).map(|entry| entry["size_bytes"].clone());
+    assert_eq!(size("100%25"), Some(5.into()));
+    // The folder itself is not changed by what is written to a file in it.
+    fs::write(site.path("names/100%25"), "grown to 17 bytes").unwrap();
+    fs::write(site.path("names/another"), "").unwrap();
+    std::thread::sleep(NOTICED);
+    assert_eq!(size("100%25"), Some(17.into()));
+    assert_eq!(size("another"), Some(0.into()));
 }
 
 #[test]

@@ -1,11 +1,14 @@
 //! What a folder holds, told to people and to programs.
 //!
-//! [`read`] reads a folder, on a thread beside the worker; [`html`] and [`json`] write it down.
+//! [`lister`] has a folder read by [`read`] and written down by [`html`] or [`json`], on threads
+//! beside the workers, and keeps what came of it for a moment.
 
 mod html;
 mod json;
+mod lister;
 mod read;
 
+use bytes::Bytes;
 use netio::http::response::{Body, Head, Response};
 use netio::http::server::Request;
 use netproto::http::accept;
@@ -13,24 +16,49 @@ use netproto::http::status::StatusCode;
 use netproto::http::target::file_path;
 use netproto::http::write::SerializeError;
 
-pub use self::read::{Entry, Folder, Lister};
+pub use self::lister::{ListCounters, ListError, Lister};
+use self::read::{Entry, Folder};
 use crate::page;
 use crate::rules::Rules;
 
-/// Answers with `folder` in the form that the request wants more (RFC 9110 §12.5.1), HTML where it
-/// does not matter.
-pub fn answer(folder: &Folder, rules: &Rules, request: &Request<'_>) -> Response {
-    let fields = &request.head.fields;
-    let wants_json = accept::media_type(fields, "application", "json")
-        > accept::media_type(fields, "text", "html");
-    let (content_type, text) = if wants_json {
-        ("application/json", json::write(folder))
-    } else {
-        ("text/html; charset=utf-8", html::write(folder))
-    };
-    head(content_type, rules).map_or_else(
+/// How a listing is written down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Form {
+    /// For people.
+    Html,
+    /// For programs.
+    Json,
+}
+
+impl Form {
+    /// The one that the request wants more (RFC 9110 §12.5.1), HTML where it does not matter.
+    pub fn wanted(request: &Request<'_>) -> Form {
+        let fields = &request.head.fields;
+        let wants_json = accept::media_type(fields, "application", "json")
+            > accept::media_type(fields, "text", "html");
+        if wants_json { Form::Json } else { Form::Html }
+    }
+
+    fn content_type(self) -> &'static str {
+        match self {
+            Form::Html => "text/html; charset=utf-8",
+            Form::Json => "application/json",
+        }
+    }
+
+    fn write(self, folder: &Folder) -> String {
+        match self {
+            Form::Html => html::write(folder),
+            Form::Json => json::write(folder),
+        }
+    }
+}
+
+/// Answers with a listing that was written down in `form`.
+pub fn answer(form: Form, text: Bytes, rules: &Rules) -> Response {
+    head(form.content_type(), rules).map_or_else(
         |refused| page::broken(&refused),
-        |head| Response::new(head, Body::Bytes(text.into())),
+        |head| Response::new(head, Body::Bytes(text)),
     )
 }
 

@@ -2,86 +2,49 @@
 
 use std::io;
 use std::os::fd::{AsFd, OwnedFd};
-use std::sync::Arc;
 
 use rustix::fs::{AtFlags, Dir, FileType, RawMode, statat};
-use tokio::sync::Semaphore;
 
 use crate::files::{self, Found, Identity, Visibility};
 
 /// How many entries are shown of a folder; of a larger one, those that the system names first.
 pub(super) const MOST_ENTRIES: usize = 10_000;
-/// How many folders are read at once.
-const THREADS: usize = 4;
 
 /// A folder as it was when it was read.
 #[derive(Debug)]
-pub struct Folder {
+pub(super) struct Folder {
     /// Its path below the root, with a slash at both ends.
-    pub path: String,
+    pub(super) path: String,
     /// Folders first, then files, each in the order of their names.
-    pub entries: Vec<Entry>,
+    pub(super) entries: Vec<Entry>,
     /// Whether it holds more than [`MOST_ENTRIES`].
-    pub is_cut: bool,
+    pub(super) is_cut: bool,
 }
 
 /// What is in a folder.
 #[derive(Debug)]
-pub struct Entry {
+pub(super) struct Entry {
     /// Its name, in whatever bytes that is.
-    pub name: Vec<u8>,
+    pub(super) name: Vec<u8>,
     /// How long a file is, in bytes; `None` for a folder.
-    pub length: Option<u64>,
+    pub(super) length: Option<u64>,
     /// When it last changed, in seconds since 1970.
-    pub modified: i64,
+    pub(super) modified: i64,
 }
 
 impl Entry {
     /// Whether it is a folder.
-    pub fn is_folder(&self) -> bool {
+    pub(super) fn is_folder(&self) -> bool {
         self.length.is_none()
     }
 }
 
-/// Reads folders on threads beside the workers: a large one takes a while.
-#[derive(Debug)]
-pub struct Lister {
-    threads: Arc<Semaphore>,
-}
-
-impl Default for Lister {
-    fn default() -> Lister {
-        Lister {
-            threads: Arc::new(Semaphore::new(THREADS)),
-        }
-    }
-}
-
-impl Lister {
+impl Folder {
     /// What is in `folder`, which is at `path` below `root`.
     ///
     /// # Errors
     /// The system's own.
-    pub async fn read(
-        &self,
-        root: Arc<OwnedFd>,
-        folder: OwnedFd,
-        path: &str,
-        visible: Visibility,
-    ) -> io::Result<Folder> {
-        let permit = Arc::clone(&self.threads).acquire_owned().await;
-        let permit = permit.map_err(io::Error::other)?;
-        let path = path.to_owned();
-        let thread = tokio::task::spawn_blocking(move || {
-            let _permit = permit;
-            Folder::read(&root, &folder, path, visible)
-        });
-        thread.await.map_err(io::Error::other)?
-    }
-}
-
-impl Folder {
-    fn read(
+    pub(super) fn read(
         root: &OwnedFd,
         folder: &OwnedFd,
         path: String,
