@@ -1,8 +1,8 @@
 //! The UDP test: numbered probes to an echo, and what came of each.
 //!
 //! [`plan`] is what is ordered, within its bounds; [`pattern`] says when each probe is due and how
-//! large it is. [`send`] keeps that schedule in a thread of its own and never waits for an answer;
-//! [`receive`] checks what comes back, with the kernel's time of its arrival. Together they leave a
+//! large it is. `send` keeps that schedule in a thread of its own and never waits for an answer;
+//! `receive` checks what comes back, with the kernel's time of its arrival. Together they leave a
 //! [`record`], which [`crate::figures`] turns into numbers.
 
 pub mod pattern;

@@ -61,7 +61,7 @@ pub enum Kind {
         source: IpAddr,
         /// The source port.
         source_port: u16,
-        /// [`UDP`] or [`UDP_LITE`].
+        /// `UDP` or `UDP_LITE`.
         protocol: u8,
     },
     /// UDP to one port after the other, from the target's port on.

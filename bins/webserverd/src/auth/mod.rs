@@ -1,6 +1,6 @@
 //! Who may ask: the Basic scheme (RFC 7617) against a file of names and password hashes.
 //!
-//! [`htpasswd`] reads the file and knows the hashes; [`keeper`] rereads it when it changes. To
+//! [`htpasswd`] reads the file and knows the hashes; `keeper` rereads it when it changes. To
 //! verify a password is slow on purpose: it happens on threads beside the workers, few at a time,
 //! and what was right once is remembered, so that a browser that sends the same credentials with
 //! each request is not slowed.

@@ -1,9 +1,9 @@
 //! HTTP/1.1 connections, as server and as client: what moves the messages of `netproto::http` over
 //! TCP.
 //!
-//! [`transport`] is the ground of both sides: a stream with its buffers and its deadline; [`stream`]
+//! [`transport`] is the ground of both sides: a stream with its buffers and its deadline; `stream`
 //! is plain TCP or TLS, or either through a worse network ([`toxic`]).
-//! [`server`] accepts and holds the bounds, [`door`] says who may connect and ask how often, [`connection`] runs one connection, and a program
+//! [`server`] accepts and holds the bounds, [`door`] says who may connect and ask how often, `connection` runs one connection, and a program
 //! answers through [`server::Service`] with a [`response::Response`]. [`client`] is the other side,
 //! and [`pool`] keeps its idle connections.
 
