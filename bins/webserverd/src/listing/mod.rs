@@ -1,6 +1,6 @@
 //! What a folder holds, told to people and to programs.
 //!
-//! [`lister`] has a folder read by [`read`] and written down by [`html`] or [`json`], on threads
+//! `lister` has a folder read by `read` and written down by `html` or `json`, on threads
 //! beside the workers, and keeps what came of it for a moment.
 
 mod html;
