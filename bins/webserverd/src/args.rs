@@ -53,7 +53,8 @@ struct Args {
     #[arg(long, value_name = "ADDRESS:PORT|off", default_value = "127.0.0.1:8001", value_parser = str::parse::<AdminAddress>)]
     admin: AdminAddress,
 
-    /// Answer only clients of this network, others with 403; may be given several times
+    /// Answer only clients of this network: others get 403, and nothing from the echo; may be given
+    /// several times
     #[arg(long, value_name = "CIDR", help_heading = "Access", value_parser = args::network)]
     allow: Vec<IpNet>,
 

@@ -88,6 +88,7 @@ async fn work(equipment: Equipment) -> io::Result<()> {
     } = equipment.station;
     let counters = equipment.counters;
     let watch = Watch::new();
+    let allow = http.door.allow().to_vec();
     let server = Rc::new(Server {
         service: Site::new(equipment.shared),
         settings: http,
@@ -103,6 +104,7 @@ async fn work(equipment: Equipment) -> io::Result<()> {
         let own_port = udp.local_addr().port();
         let echo = EchoConfig {
             blocked_ports: LAB_PORTS.into_iter().chain([own_port]).collect(),
+            allow,
             ..EchoConfig::default()
         };
         udp_echo::run(udp, echo, Arc::clone(&counters.echo), stop.clone()).await

@@ -13,6 +13,7 @@ use std::pin::pin;
 use std::sync::Arc;
 use std::time::Instant;
 
+use ipnet::IpNet;
 use netio::shutdown::Stop;
 use netio::telemetry::Counter;
 use netio::udp::admission::{Admission, AdmissionCounters};
@@ -37,6 +38,8 @@ pub struct EchoConfig {
     /// Source ports that get no answer beside the echo's own: those of the lab's other echoes and
     /// relays.
     pub blocked_ports: Vec<u16>,
+    /// The only networks whose clients get one; everybody if there are none.
+    pub allow: Vec<IpNet>,
     /// The bounds on what is answered.
     pub limits: RateLimits,
 }
@@ -84,7 +87,8 @@ pub async fn run(
     socket.report_hop_limit()?;
     let own_port = socket.local_addr().port();
     let socket = socket.register()?;
-    let rule = SourceRule::new(config.blocked_ports.into_iter().chain([own_port]));
+    let rule = SourceRule::new(config.blocked_ports.into_iter().chain([own_port]))
+        .allowing_only(config.allow);
     let mut echo = Echo {
         admission: Admission::new(rule, config.limits, Instant::now()),
         received: ReceiveBatch::new(),

@@ -194,6 +194,29 @@ fn what_was_received_before_the_stop_is_answered() {
 }
 
 #[test]
+fn who_is_in_none_of_the_allowed_networks_gets_no_answer_and_is_counted() {
+    for (allow, is_answered) in [("127.0.0.0/8", true), ("10.0.0.0/8", false)] {
+        let mut site = Site::start_with(&["--allow", allow, "--admin", "127.0.0.1:0"]);
+        let client = UdpSocket::bind(FAMILIES[0]).unwrap();
+        client
+            .connect(site.program.listening("udp").unwrap())
+            .unwrap();
+        client.set_read_timeout(Some(PATIENCE)).unwrap();
+        client.send(b"ask").unwrap();
+        if is_answered {
+            assert_eq!(receive(&client).unwrap(), b"ask", "{allow}");
+        } else {
+            assert_silence(&client);
+        }
+        let metrics = site.admin("/metrics");
+        let count = u8::from(!is_answered);
+        let line =
+            format!("webserverd_echo_dropped_total{{reason=\"source_not_allowed\"}} {count}\n");
+        assert!(metrics.contains(&line), "{allow}: {metrics}");
+    }
+}
+
+#[test]
 fn a_blocked_port_gets_no_answer() {
     for family in FAMILIES {
         let any: SocketAddr = family.parse().unwrap();

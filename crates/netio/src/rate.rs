@@ -65,7 +65,7 @@ impl Buckets {
 
     /// The bucket of `source`.
     pub(crate) fn of(&mut self, source: IpAddr) -> &mut Bucket {
-        let key = key(source);
+        let key = client_key(source);
         let hash = (key ^ self.seed).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let set = &mut self.sources[(hash >> 32) as usize % SETS];
         let known = set.iter().position(|entry| entry.key == key);
@@ -114,7 +114,7 @@ fn interval(rate: Rate) -> u64 {
 /// What tells sources apart: an IPv4 address, or the upper half of an IPv6 address, which one host
 /// can have whole. Never 0, which marks a free place: an IPv4 key has a bit above its 32, and
 /// `::/64` gets one of its own. An IPv4 address that is written as one of IPv6 is that address.
-pub(crate) fn key(source: IpAddr) -> u64 {
+pub fn client_key(source: IpAddr) -> u64 {
     match source.to_canonical() {
         IpAddr::V4(ip) => 1 << 32 | u64::from(ip.to_bits()),
         IpAddr::V6(ip) => ((ip.to_bits() >> 64) as u64).max(1),
@@ -143,7 +143,7 @@ impl SharedRate {
     /// It is empty for so long.
     pub fn take(&self, source: IpAddr, now: Instant) -> Result<(), Duration> {
         // The upper bits of a product depend on all bits of the key; the table takes others.
-        let spread = key(source).wrapping_mul(0xd6e8_feb8_6659_fd93) >> 60;
+        let spread = client_key(source).wrapping_mul(0xd6e8_feb8_6659_fd93) >> 60;
         let shard = &self.shards[spread as usize % SHARDS];
         // What a thread that panicked left is a table of numbers, each of them good.
         let mut buckets = shard.lock().unwrap_or_else(PoisonError::into_inner);

@@ -13,7 +13,8 @@ use ipnet::IpNet;
 use netproto::http::status::StatusCode;
 
 use super::response::Response;
-use crate::rate::{Rate, SharedRate, key};
+use crate::rate::{Rate, SharedRate, client_key};
+use crate::udp::source::admits;
 
 /// What a [`Door`] is told.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -106,7 +107,7 @@ impl Door {
         }
         let mut counted_as = None;
         if let Some(most) = self.rules.connections_per_client {
-            let client = key(client);
+            let client = client_key(client);
             let mut of_client = self.counts();
             let count = of_client.entry(client).or_default();
             if *count >= most {
@@ -124,9 +125,12 @@ impl Door {
 
     /// Whether `client` may be answered at all.
     pub(super) fn admits(&self, client: IpAddr) -> bool {
-        let client = client.to_canonical();
-        let allow = &self.rules.allow;
-        allow.is_empty() || allow.iter().any(|network| network.contains(&client))
+        admits(&self.rules.allow, client)
+    }
+
+    /// The networks whose clients may be answered; everybody if there are none.
+    pub fn allow(&self) -> &[IpNet] {
+        &self.rules.allow
     }
 
     /// Lets a request of `client` in.

@@ -24,6 +24,8 @@ pub enum Refusal {
     BroadcastAddress,
     /// From a multicast group.
     MulticastAddress,
+    /// From no network that the operator let in.
+    NotAllowed,
     /// Sent to a broadcast or multicast address: if all who heard it answered, the source, which
     /// may be forged, would get a multiple of what was sent.
     SentToMany,
@@ -35,13 +37,14 @@ pub enum Refusal {
 
 impl Refusal {
     /// Every refusal, in the order of its discriminant.
-    pub const ALL: [Refusal; 9] = [
+    pub const ALL: [Refusal; 10] = [
         Refusal::PortZero,
         Refusal::ServicePort,
         Refusal::BlockedPort,
         Refusal::UnspecifiedAddress,
         Refusal::BroadcastAddress,
         Refusal::MulticastAddress,
+        Refusal::NotAllowed,
         Refusal::SentToMany,
         Refusal::SourceRate,
         Refusal::OverallRate,
@@ -56,6 +59,7 @@ impl Refusal {
             Refusal::UnspecifiedAddress => "source_unspecified",
             Refusal::BroadcastAddress => "source_broadcast",
             Refusal::MulticastAddress => "source_multicast",
+            Refusal::NotAllowed => "source_not_allowed",
             Refusal::SentToMany => "sent_to_many",
             Refusal::SourceRate => "source_rate",
             Refusal::OverallRate => "overall_rate",

@@ -4,6 +4,8 @@
 
 use std::net::{IpAddr, SocketAddr};
 
+use ipnet::IpNet;
+
 use super::admission::Refusal;
 
 /// Source ports below this belong to services (RFC 6335 §6: the system ports), among them echo,
@@ -14,6 +16,7 @@ const FIRST_PORT_OF_CLIENTS: u16 = 1024;
 #[derive(Clone, Debug, Default)]
 pub struct SourceRule {
     blocked_ports: Vec<u16>,
+    allow: Vec<IpNet>,
 }
 
 impl SourceRule {
@@ -22,7 +25,15 @@ impl SourceRule {
     pub fn new(blocked_ports: impl IntoIterator<Item = u16>) -> SourceRule {
         SourceRule {
             blocked_ports: blocked_ports.into_iter().collect(),
+            allow: Vec::new(),
         }
+    }
+
+    /// The same, which refuses also who is in none of `networks`; nobody for that if there are none.
+    #[must_use]
+    pub fn allowing_only(mut self, networks: Vec<IpNet>) -> SourceRule {
+        self.allow = networks;
+        self
     }
 
     /// Whether `source` may be answered.
@@ -44,9 +55,16 @@ impl SourceRule {
             IpAddr::V4(ip) if ip.is_broadcast() => Err(Refusal::BroadcastAddress),
             ip if ip.is_unspecified() => Err(Refusal::UnspecifiedAddress),
             ip if ip.is_multicast() => Err(Refusal::MulticastAddress),
+            ip if !admits(&self.allow, ip) => Err(Refusal::NotAllowed),
             _ => Ok(()),
         }
     }
+}
+
+/// Whether `address` is in one of `networks`, whichever way it is written; any is, if there are none.
+pub(crate) fn admits(networks: &[IpNet], address: IpAddr) -> bool {
+    let address = address.to_canonical();
+    networks.is_empty() || networks.iter().any(|network| network.contains(&address))
 }
 
 #[cfg(test)]
@@ -73,6 +91,23 @@ mod tests {
             ("224.0.0.1:5000", Err(Refusal::MulticastAddress)),
             ("239.255.255.255:5000", Err(Refusal::MulticastAddress)),
             ("[ff02::1]:5000", Err(Refusal::MulticastAddress)),
+        ] {
+            assert_eq!(rule.check(source.parse().unwrap()), expected, "{source}");
+        }
+    }
+
+    #[test]
+    fn of_networks_that_are_named_only_their_clients_may_be_answered() {
+        let networks = ["10.0.0.0/8", "2001:db8::/32"].map(|network| network.parse().unwrap());
+        let rule = SourceRule::new([]).allowing_only(networks.into());
+        for (source, expected) in [
+            ("10.1.2.3:5000", Ok(())),
+            ("[::ffff:10.1.2.3]:5000", Ok(())),
+            ("[2001:db8::1]:5000", Ok(())),
+            ("11.0.0.1:5000", Err(Refusal::NotAllowed)),
+            ("[2001:db9::1]:5000", Err(Refusal::NotAllowed)),
+            ("127.0.0.1:5000", Err(Refusal::NotAllowed)),
+            ("10.1.2.3:7", Err(Refusal::ServicePort)),
         ] {
             assert_eq!(rule.check(source.parse().unwrap()), expected, "{source}");
         }
