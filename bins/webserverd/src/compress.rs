@@ -2,6 +2,7 @@
 //! all workers under one bound.
 
 use std::io::{self, Write};
+use std::time::SystemTime;
 
 use bytes::Bytes;
 use flate2::write::GzEncoder;
@@ -122,15 +123,19 @@ impl Default for Compressor {
 
 impl Compressor {
     /// `content`, which was read of a file in the state `identity`, coded so. Who asks for the same
-    /// meanwhile waits for the same thread.
+    /// meanwhile waits for the same thread, unless it changed a moment ago: then nothing is kept.
     pub async fn compress(
         &self,
         content: &Content,
         identity: &Identity,
         coding: Coding,
     ) -> Result<Compressed, CompressError> {
-        let key = (*identity, coding);
         let compress = self.compress_anew(content.clone(), *identity, coding);
+        if !identity.is_settled(SystemTime::now()) {
+            // Another content may have the same identity.
+            return compress.await;
+        }
+        let key = (*identity, coding);
         self.kept.get_or_insert_async(&key, compress).await
     }
 
@@ -181,4 +186,31 @@ fn encode(bytes: &[u8], coding: Coding) -> io::Result<Vec<u8>> {
     };
     coded.shrink_to_fit();
     Ok(coded)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_changed_a_moment_ago_is_compressed_anew_and_what_has_stood_is_kept() {
+        let file = tempfile::tempfile().unwrap();
+        let fresh = Identity::now(&file).unwrap();
+        let stood = Identity::now(std::fs::File::open(env!("CARGO_MANIFEST_DIR")).unwrap());
+        for (identity, is_kept) in [(fresh, false), (stood.unwrap(), true)] {
+            let compressor = Compressor::default();
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .build()
+                .unwrap();
+            let coded = |letter: &str| {
+                let content = Content::Held(letter.repeat(5000).into());
+                let coded = compressor.compress(&content, &identity, Coding::Gzip);
+                match runtime.block_on(coded).unwrap() {
+                    Compressed::Shorter(bytes) => bytes,
+                    Compressed::Useless => panic!("5000 times the same is shortened"),
+                }
+            };
+            assert_eq!(coded("a") == coded("b"), is_kept, "{identity:?}");
+        }
+    }
 }

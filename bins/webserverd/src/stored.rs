@@ -32,7 +32,7 @@ pub struct Stored {
     coded: [Coded; 3],
     identity: Identity,
     sidecars: [Option<Identity>; 3],
-    /// Whether it had stood for a while when it was read. If not, a change in the same moment may
+    /// Whether it and what is beside it had stood for a while when it was read. If not, a change in the same moment may
     /// have left no trace but the bytes.
     is_settled: bool,
     varies: bool,
@@ -99,6 +99,12 @@ impl Stored {
             Ok::<_, io::Error>(Representation { document, content })
         };
         let states = identities(&sidecars);
+        let clock = SystemTime::now();
+        let is_settled = states
+            .iter()
+            .flatten()
+            .chain([&identity])
+            .all(|state| state.is_settled(clock));
         let mut coded = [const { Coded::Never }; 3];
         for (at, sidecar) in sidecars.into_iter().enumerate() {
             if on_the_fly {
@@ -118,7 +124,7 @@ impl Stored {
             identity,
             sidecars: states,
             varies,
-            is_settled: identity.is_settled(SystemTime::now()),
+            is_settled,
             name: name.into(),
             checked: Cell::new(now.monotonic),
         }))
@@ -219,5 +225,44 @@ impl Stored {
                 }
         };
         weight(&self.plain) + coded.map(weight).sum::<u64>()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs::File;
+
+    use super::*;
+
+    #[test]
+    fn a_file_is_taken_for_known_only_if_what_is_beside_it_has_stood_too() {
+        let open = |file: File| {
+            let file = OwnedFd::from(file);
+            let identity = Identity::now(&file).unwrap();
+            (file, identity)
+        };
+        // Both stand: they are as old as the sources.
+        let manifest =
+            || open(File::open(concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml")).unwrap());
+        let now = Clock {
+            monotonic: Instant::now(),
+            unix_seconds: 0,
+        };
+        for (beside, is_known) in [
+            (None, true),
+            (Some(manifest()), true),
+            (Some(open(tempfile::tempfile().unwrap())), false),
+        ] {
+            let sidecars = |beside: &Option<(OwnedFd, Identity)>| {
+                let copy = beside.as_ref();
+                let copy = copy.map(|(file, identity)| (file.try_clone().unwrap(), *identity));
+                [None, copy, None]
+            };
+            let (rules, file) = (Arc::default(), manifest());
+            let identity = file.1;
+            let stored = Stored::read("a.txt", file, sidecars(&beside), &rules, now);
+            let stored = stored.unwrap().unwrap();
+            assert_eq!(stored.is(&identity, &sidecars(&beside)), is_known);
+        }
     }
 }
