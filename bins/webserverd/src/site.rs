@@ -108,7 +108,10 @@ impl Site {
         if head.method == Method::Options && is_preflight {
             return None;
         }
-        let refusal = match auth.judge(&head.fields, request.now).await {
+        let refusal = match auth
+            .judge(&head.fields, request.client.ip(), request.now)
+            .await
+        {
             Verdict::Right => return None,
             Verdict::Wrong => {
                 let cause = "a name and a password are needed";

@@ -8,13 +8,14 @@ mod site;
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpStream;
+use std::net::{SocketAddr, TcpStream};
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use base64ct::{Base64, Encoding};
 use site::{Answer, NOTICED, Site};
+use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
 
 /// Of crypt_blowfish's own tests: the password is U*U.
@@ -201,7 +202,7 @@ fn who_tries_passwords_holds_up_nobody_who_is_known() {
     // One guess takes longer.
     let each = started.elapsed() / 50;
     assert!(each < Duration::from_millis(300), "{each:?} a request");
-    // More than 64 do not wait: they are told to come back.
+    // More than 8 of one client do not wait: they are told to come back.
     let told = AtomicUsize::new(0);
     std::thread::scope(|scope| {
         for stream in &mut guesses {
@@ -219,5 +220,39 @@ fn who_tries_passwords_holds_up_nobody_who_is_known() {
         }
     });
     let told = told.into_inner();
-    assert!((10..=26).contains(&told), "{told} of 90");
+    assert!((70..=82).contains(&told), "{told} of 90");
+}
+
+/// A connection from `source` that asks with these credentials.
+fn asked_from(source: &str, site: &Site, credentials: &str) -> TcpStream {
+    let source: SocketAddr = source.parse().unwrap();
+    let socket = Socket::new(Domain::for_address(source), Type::STREAM, None).unwrap();
+    socket.bind(&source.into()).unwrap();
+    socket.connect(&site.address.into()).unwrap();
+    let mut stream = TcpStream::from(socket);
+    stream
+        .set_read_timeout(Some(Duration::from_mins(1)))
+        .unwrap();
+    let fields = basic(credentials);
+    let request = format!("GET /ten.txt HTTP/1.1\r\nHost: a\r\n{fields}\r\n");
+    stream.write_all(request.as_bytes()).unwrap();
+    stream
+}
+
+#[test]
+fn who_guesses_passwords_keeps_out_nobody_who_asks_from_elsewhere() {
+    let users = format!("ann:{HASH}\nslow:{SLOW}\n");
+    let (site, ..) = site(&users, &["--workers", "1"]);
+    let mut guesses: Vec<TcpStream> = (0..90)
+        .map(|number| asked_from("127.0.0.2:0", &site, &format!("slow:guess {number}")))
+        .collect();
+    let status = |mut stream: TcpStream| {
+        let mut line = [0; 12];
+        stream.read_exact(&mut line).unwrap();
+        String::from_utf8_lossy(&line[9..]).into_owned()
+    };
+    let last = guesses.pop().unwrap();
+    assert_eq!(status(last), "503");
+    let ann = asked_from("127.0.0.1:0", &site, "ann:U*U");
+    assert_eq!(status(ann), "200");
 }

@@ -9,6 +9,7 @@ pub mod htpasswd;
 mod keeper;
 
 use std::fmt;
+use std::net::IpAddr;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Instant;
@@ -21,7 +22,7 @@ use quick_cache::sync::Cache;
 
 use self::htpasswd::Users;
 use self::keeper::Keeper;
-use crate::slow_work::SlowWork;
+use crate::slow_work::{Shares, SlowWork};
 
 /// What a browser asks its user for.
 pub const CHALLENGE: &str = "Basic realm=\"webserverd\", charset=\"UTF-8\"";
@@ -29,6 +30,8 @@ pub const CHALLENGE: &str = "Basic realm=\"webserverd\", charset=\"UTF-8\"";
 const REMEMBERED: usize = 1024;
 /// How many requests wait for a thread to verify them; more are told to come back.
 const WAITING: usize = 64;
+/// How many of those may be of one client: who guesses passwords locks out only himself.
+const WAITING_OF_CLIENT: usize = 8;
 
 /// A name and a password as a digest that tells nobody what they are.
 type Secret = [u8; 32];
@@ -41,6 +44,7 @@ pub struct Auth {
     /// Credentials that were right, each for one state of the file.
     right: Cache<Secret, ()>,
     threads: SlowWork,
+    shares: Shares,
     /// What it counts.
     pub counters: AuthCounters,
 }
@@ -63,7 +67,7 @@ pub enum Verdict {
     Right,
     /// 401: it has no credentials, or wrong ones.
     Wrong,
-    /// 503: too many are being verified.
+    /// 503: too many are being verified, of all clients or of this one.
     Busy,
 }
 
@@ -86,6 +90,7 @@ impl Auth {
             key: rand::random(),
             right: Cache::new(REMEMBERED),
             threads: SlowWork::new(WAITING),
+            shares: Shares::new(WAITING_OF_CLIENT),
             counters: AuthCounters::default(),
         })
     }
@@ -99,8 +104,8 @@ impl Auth {
             })
     }
 
-    /// Judges a request.
-    pub async fn judge(&self, fields: &Fields<'_, '_>, now: Instant) -> Verdict {
+    /// Judges a request of `client`.
+    pub async fn judge(&self, fields: &Fields<'_, '_>, client: IpAddr, now: Instant) -> Verdict {
         self.keeper.look(now);
         let Some(sent) = credentials(fields) else {
             return Verdict::Wrong;
@@ -110,7 +115,7 @@ impl Auth {
         if self.right.get(&secret).is_some() {
             return Verdict::Right;
         }
-        let verdict = self.verify(users, sent).await;
+        let verdict = self.verify(users, sent, client).await;
         match verdict {
             Verdict::Right => self.right.insert(secret, ()),
             Verdict::Wrong => self.counters.wrong.add(1),
@@ -119,9 +124,12 @@ impl Auth {
         verdict
     }
 
-    async fn verify(&self, users: Arc<Users>, sent: &[u8]) -> Verdict {
+    async fn verify(&self, users: Arc<Users>, sent: &[u8], client: IpAddr) -> Verdict {
         let Some((name, password)) = decode(sent) else {
             return Verdict::Wrong;
+        };
+        let Some(_share) = self.shares.take(client) else {
+            return Verdict::Busy;
         };
         let verified = self
             .threads
