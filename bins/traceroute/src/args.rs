@@ -14,7 +14,7 @@ use netproto::icmp::Version;
 
 use crate::config::{AllPaths, Config, Cycles, Method, Networks};
 use crate::session::{Plan, Waits};
-use values::{confidence, interval, octet, spacing, waits, zones};
+use values::{Assertions, assertions, confidence, interval, octet, spacing, waits, zones};
 
 /// The port where traceroutes have always begun.
 const DEFAULT_PORT: u16 = 33_434;
@@ -57,7 +57,8 @@ All probes are one flow to load balancers, so that the hops are on one path. Tha
 socket; without the permission the destination port rises from probe to probe (as with --classic),
 which a load balancer may send on different ways.
 
-Exit codes: 0 the trace was made, whether or not it got there; 2 anything else.";
+Exit codes: 0 the trace was made, whether or not it got there; 1 a bound of --assert was not kept;
+2 anything else.";
 
 /// Find the routers between here and a host.
 #[derive(Debug, Parser)]
@@ -204,6 +205,11 @@ pub struct Args {
     #[arg(long, value_name = "SECONDS", default_value = "1", help_heading = REPEATED,
           value_parser = interval, requires = "report")]
     interval: Duration,
+    /// Exit 1 and name the figure unless these hold of the target: loss, hops, rtt (the mean), best,
+    /// worst, stdev, jitter; such as 'loss<1%,hops<12,rtt<20ms'
+    #[arg(long, value_name = "BOUNDS", help_heading = REPEATED, value_parser = assertions,
+          requires = "report")]
+    assert: Option<Assertions>,
     /// Write JSON, an object a line (docs/traceroute.schema.json)
     #[arg(long, help_heading = TOLD)]
     json: bool,
@@ -315,6 +321,7 @@ impl Args {
             cycles: self.report.then_some(Cycles {
                 count: self.cycles,
                 interval: self.interval,
+                assertions: self.assert.map(|bounds| bounds.0).unwrap_or_default(),
             }),
             networks,
         })

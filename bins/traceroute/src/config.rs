@@ -7,6 +7,7 @@ use std::time::Duration;
 use netio::icmp::Binding;
 use netproto::icmp::Version;
 
+use crate::assertion::Assertion;
 use crate::session::Plan;
 use crate::wire::{SHORTEST_PAYLOAD_LEN, SYN_LEN};
 
@@ -68,12 +69,14 @@ pub struct AllPaths {
 }
 
 /// The same path again and again.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Cycles {
     /// How often.
     pub count: u32,
     /// How long one takes.
     pub interval: Duration,
+    /// What must be so of the target at the end.
+    pub assertions: Vec<Assertion>,
 }
 
 /// Where the autonomous systems of addresses are looked up.

@@ -7,6 +7,7 @@
 //! again; pure), `sockets` and [`tracing`] (the loop), [`report`] (what is written).
 
 pub mod args;
+pub mod assertion;
 pub mod config;
 pub mod diagnose;
 pub mod mark;
@@ -50,18 +51,20 @@ const WAITING_EVENTS: usize = 4096;
 /// asked for.
 const HOPS_LOOKED_AHEAD: u8 = 5;
 
-/// Traces as `config` says and writes to standard output.
-pub fn run(config: &Config) -> Result<()> {
+/// Traces as `config` says and writes to standard output. Whether all bounds were kept.
+pub fn run(config: &Config) -> Result<bool> {
     let signals = Signals::catch().context("cannot catch signals")?;
     let target = resolve(&config.host, config.version)?;
     let mut sockets = Sockets::open(config, target)?;
     if let Some(all_paths) = &config.all_paths {
-        return find_all_paths(config, all_paths, target, &mut sockets, &signals);
+        find_all_paths(config, all_paths, target, &mut sockets, &signals)?;
+        return Ok(true);
     }
-    if let Some(cycles) = config.cycles {
+    if let Some(cycles) = &config.cycles {
         return repeat(config, cycles, target, &mut sockets, &signals);
     }
-    trace(config, target, &mut sockets, &signals)
+    trace(config, target, &mut sockets, &signals)?;
+    Ok(true)
 }
 
 /// The ordinary trace.
@@ -92,14 +95,14 @@ fn trace(
     beside(sockets, &mut session, signals, |told| report.run(told)).map(|_| ())
 }
 
-/// The same path again and again.
+/// The same path again and again. Whether all bounds were kept.
 fn repeat(
     config: &Config,
-    cycles: Cycles,
+    cycles: &Cycles,
     target: SocketAddr,
     sockets: &mut Sockets,
     signals: &Signals,
-) -> Result<()> {
+) -> Result<bool> {
     let plan = config.plan_for(Version::of(target.ip()));
     let extras = extras(config)?;
     let mut rounds = Rounds::new(rounds::Plan {
@@ -124,12 +127,21 @@ fn repeat(
         });
         let ending = json::Ending::of(&probed);
         or_nobody_reads(report.hops(&rounds).and_then(|()| report.summary(ending)))?;
-        return probed.map(|_| ());
+        probed?;
+    } else {
+        let mut report = Table::new(extras, out);
+        or_nobody_reads(report.banner(&config.host, target.ip(), cycles.count, plan.packet_len))?;
+        beside(sockets, &mut rounds, signals, |told| report.run(told))?;
+        or_nobody_reads(report.table(&rounds))?;
     }
-    let mut report = Table::new(extras, out);
-    or_nobody_reads(report.banner(&config.host, target.ip(), cycles.count, plan.packet_len))?;
-    beside(sockets, &mut rounds, signals, |told| report.run(told))?;
-    or_nobody_reads(report.table(&rounds))
+    let mut kept = true;
+    for assertion in &cycles.assertions {
+        if let Err(broken) = assertion.check(&rounds) {
+            eprintln!("traceroute: {broken}");
+            kept = false;
+        }
+    }
+    Ok(kept)
 }
 
 fn extras(config: &Config) -> Result<Extras> {

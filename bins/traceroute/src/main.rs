@@ -8,7 +8,8 @@ fn main() -> ExitCode {
         Err(refusal) => return refusal.tell("traceroute"),
     };
     match traceroute::run(&config) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::from(1),
         Err(error) => {
             eprintln!("traceroute: {error:#}");
             ExitCode::from(2)

@@ -61,6 +61,35 @@ fn the_table_is_that_of_mtr() {
     assert_eq!(ours[4], [host.as_str(), "0.0", "2"]);
 }
 
+#[test]
+fn a_bound_that_is_not_kept_is_named_and_the_exit_code_tells() {
+    if left_out("a_bound_that_is_not_kept_is_named_and_the_exit_code_tells") {
+        return;
+    }
+    let chain = Chain::new(1).unwrap();
+    let host = chain.server_v4();
+    for (bounds, format, code, said) in [
+        ("loss<1%,hops<=2,rtt<5s", "-n", 0, ""),
+        ("loss<1%,hops<2", "--json", 1, "hops<2 (it is 2)"),
+        ("p42<1ms", "-n", 2, "no figure 'p42'"),
+    ] {
+        let args = [
+            "-n",
+            "--report",
+            "-c2",
+            "--interval=0.2",
+            "--assert",
+            bounds,
+            format,
+            &host,
+        ];
+        let output = chain.command(0, OURS, &args).output().unwrap();
+        assert_eq!(output.status.code(), Some(code), "{bounds}: {output:?}");
+        let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
+        assert!(stderr.contains(said), "{stderr}");
+    }
+}
+
 /// The lines, each as the committed schema has it.
 fn validated(text: &str) -> Vec<Value> {
     let schema: Value =

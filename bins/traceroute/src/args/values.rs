@@ -2,7 +2,16 @@
 
 use std::time::Duration;
 
+use crate::assertion::{self, Assertion};
 use crate::session::Waits;
+
+/// A list that clap takes for one value.
+#[derive(Debug, Clone)]
+pub(super) struct Assertions(pub(super) Vec<Assertion>);
+
+pub(super) fn assertions(text: &str) -> Result<Assertions, String> {
+    assertion::parse(text).map(Assertions)
+}
 
 pub(super) fn waits(text: &str) -> Result<Waits, String> {
     const NEEDED: &str = "one to three numbers such as 5 or 5,3,10 are needed";

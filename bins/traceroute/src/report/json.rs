@@ -226,7 +226,7 @@ impl<W: Write> Json<W> {
 
     /// Of repeated probing: a line for each hop.
     pub fn hops(&mut self, rounds: &Rounds) -> io::Result<()> {
-        self.reached = rounds.reached();
+        self.reached = rounds.target().is_some();
         for (ttl, hop) in rounds.hops() {
             let address = hop.address();
             let (name, origin) = address.map_or((None, None), |it| self.extras.known(it));

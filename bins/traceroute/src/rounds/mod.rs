@@ -141,9 +141,10 @@ impl Rounds {
         (self.plan.first_ttl..=last).zip(&self.hops)
     }
 
-    /// Whether the target answered when its hop was last heard.
-    pub fn reached(&self) -> bool {
-        self.end.is_some_and(|end| end.arrived)
+    /// The hop at which the target answered last, if it ever did.
+    pub fn target(&self) -> Option<(u8, &Hop)> {
+        let mut hops = (self.plan.first_ttl..=self.plan.max_ttl).zip(&self.hops);
+        hops.find(|(_, hop)| hop.mark == Some(Mark::Arrived))
     }
 
     fn hop(&mut self, ttl: u8) -> &mut Hop {

@@ -86,7 +86,7 @@ fn each_hop_is_probed_once_a_cycle_and_none_beyond_the_target() {
         ]
     );
     assert_eq!(changes, []);
-    assert!(rounds.reached());
+    assert_eq!(rounds.target().map(|(ttl, _)| ttl), Some(4));
     // The first cycle found the target within four tenths of a second; nine seconds more.
     let expected = Duration::from_secs(9)..Duration::from_millis(10_500);
     assert!(expected.contains(&took), "{took:?}");
@@ -98,7 +98,7 @@ fn a_dead_target_is_looked_for_no_farther_than_the_gap() {
     let hops = told(&rounds);
     assert_eq!(hops.len(), 3, "{hops:?}");
     assert_eq!(hops[2], (None, 10, 0));
-    assert!(!rounds.reached());
+    assert!(rounds.target().is_none());
     assert_eq!(rounds.hops[4].figures.sent(), 10);
     assert_eq!(rounds.hops[5].figures.sent(), 0);
 }
@@ -130,7 +130,7 @@ fn a_path_that_changes_is_told_and_followed() {
             .collect();
         assert_eq!(seen, expected);
         assert!(changes.iter().all(|it| it.cycle == 5), "{changes:?}");
-        assert!(rounds.reached());
+        assert_eq!(rounds.target().map(|(ttl, _)| usize::from(ttl)), Some(hops));
         assert_eq!(rounds.hops().count(), hops);
     }
 }
@@ -144,8 +144,44 @@ fn a_target_that_has_moved_behind_a_silent_router_is_found_again() {
             &[1, 2, 0, TARGET]
         }
     });
-    assert!(rounds.reached());
     let hops = told(&rounds);
     assert_eq!(hops.len(), 4, "{hops:?}");
     assert_eq!(hops[2], (Some(router(TARGET)), 10, 3));
+}
+
+#[test]
+fn bounds_are_of_the_target_and_one_that_is_not_kept_is_named() {
+    // Four hops, 4 ms each time; the dead one is silent.
+    let (alive, ..) = played(|_| &[1, 2, 3, TARGET]);
+    let (dead, ..) = played(|_| &[1, 0]);
+    let cases: [(&str, &Rounds, &[&str]); 4] = [
+        ("loss<1%,hops<5,rtt<=4.001ms,jitter<1us", &alive, &[]),
+        (
+            "hops<4,best>5ms,worst<1s",
+            &alive,
+            &["hops<4 (it is 4)", "best>5ms (it is 4.000 ms)"],
+        ),
+        (
+            "loss<1%,rtt<20ms",
+            &dead,
+            &[
+                "loss<1% (it is 100.000%)",
+                "rtt<20ms (too few answers to say)",
+            ],
+        ),
+        ("loss<=100%", &dead, &[]),
+    ];
+    for (bounds, rounds, expected) in cases {
+        let broken: Vec<String> = crate::assertion::parse(bounds)
+            .unwrap()
+            .iter()
+            .filter_map(|one| one.check(rounds).err())
+            .map(|broken| broken.to_string())
+            .collect();
+        let expected: Vec<String> = expected
+            .iter()
+            .map(|one| format!("assertion failed: {one}"))
+            .collect();
+        assert_eq!(broken, expected, "{bounds}");
+    }
 }
