@@ -5,9 +5,11 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
+use socket2::SockRef;
 
 use super::buffer::Buffers;
 use super::response::FilePart;
@@ -170,12 +172,7 @@ impl Outbox {
         context: &mut Context<'_>,
         stream: &mut Stream,
     ) -> Poll<io::Result<u64>> {
-        if !part.file.stands()? {
-            return Poll::Ready(Err(io::Error::new(
-                io::ErrorKind::InvalidData,
-                "the file was written to while it was sent",
-            )));
-        }
+        check(part, stream)?;
         let (offset, length) = (part.range.start, part.length());
         let sent =
             ready!(stream.poll_send_file(&*part.file, offset, length, &self.buffers, context))?;
@@ -184,6 +181,10 @@ impl Outbox {
                 io::ErrorKind::UnexpectedEof,
                 "the file became shorter while it was sent",
             )));
+        }
+        if sent == length {
+            // No step follows that would look again.
+            check(part, stream)?;
         }
         Poll::Ready(Ok(sent))
     }
@@ -240,6 +241,20 @@ impl Outbox {
             self.pieces = VecDeque::new();
         }
     }
+}
+
+/// Looks whether the file is still what was promised. If not, the connection's end becomes a reset:
+/// the kernel may hold all that is missing, and pages of the file with it that are written over now.
+fn check(part: &FilePart, stream: &Stream) -> io::Result<()> {
+    if part.file.stands()? {
+        return Ok(());
+    }
+    // It fails only for a connection that is broken already.
+    let _ = SockRef::from(stream.tcp()).set_linger(Some(Duration::ZERO));
+    Err(io::Error::new(
+        io::ErrorKind::InvalidData,
+        "the file was written to while it was sent",
+    ))
 }
 
 impl Drop for Outbox {

@@ -341,15 +341,14 @@ impl OpenFile {
         })
     }
 
-    /// Whether nobody has written over what it held. One that has grown passes: a log is written
-    /// to all the time, and what is behind its old end is nobody's.
+    /// Whether nobody has written to it. One that is longer now may have been appended to or written
+    /// anew, and nothing tells which.
     ///
     /// # Errors
     /// The system does not tell.
     pub fn stands(&self) -> io::Result<bool> {
         let stat = fstat(&self.descriptor)?;
-        let length = stat.st_size.unsigned_abs();
-        Ok(length > self.length || (length == self.length && modified(&stat) == self.modified))
+        Ok(stat.st_size.unsigned_abs() == self.length && modified(&stat) == self.modified)
     }
 }
 
