@@ -249,6 +249,36 @@ fn a_client_that_takes_nothing_of_its_answer_is_let_go() {
 }
 
 #[test]
+fn a_client_that_reads_slowly_but_steadily_gets_all_of_its_answer() {
+    const PIECE: usize = 16_000;
+    let server = Running::with(Settings {
+        write_stall: Duration::from_secs(1),
+        ..Settings::default()
+    });
+    let socket = socket2::Socket::new(socket2::Domain::IPV4, socket2::Type::STREAM, None).unwrap();
+    // Small, so that the window opens often: what the other side has read shows by nothing else.
+    socket.set_recv_buffer_size(16 * 1024).unwrap();
+    socket.connect(&server.address.into()).unwrap();
+    let mut stream = TcpStream::from(socket);
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+        .write_all(b"GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n")
+        .unwrap();
+    // 160 kB a second: a third of the server's send buffer, 2.5 MB and more, takes seconds.
+    let end = Instant::now() + Duration::from_secs(5);
+    let mut received = 0;
+    while Instant::now() < end {
+        stream.read_exact(&mut [0; PIECE]).unwrap();
+        received += PIECE;
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let rest = read_to_end(&mut stream).unwrap();
+    received += rest.received.len();
+    assert!(received > 64 << 20, "cut after {received} bytes");
+    assert_eq!(server.counters.late.value(), 0);
+}
+
+#[test]
 fn a_body_of_unknown_length_is_chunked_or_ends_with_the_connection() {
     let server = Running::start();
     let chunked = server.send("GET /pieces HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n");

@@ -7,6 +7,7 @@
 //! answers through [`server::Service`] with a [`response::Response`]. [`client`] is the other side,
 //! and [`pool`] keeps its idle connections.
 
+mod acknowledged;
 pub mod body;
 pub mod buffer;
 pub mod client;

@@ -8,6 +8,7 @@ use std::time::Duration;
 use socket2::SockRef;
 use tokio::io::AsyncWrite;
 
+use super::acknowledged::bytes_acknowledged;
 use super::buffer::{BUFFER_BYTES, Buffers, ReadBuffer};
 use super::outbox::Outbox;
 use super::stream::Stream;
@@ -114,46 +115,40 @@ impl Transport {
             .await
     }
 
-    /// Writes all that is pending; `stall` is how long it may wait without any progress.
+    /// Writes all that is pending; `stall` is how long the other side may take nothing of it.
     ///
     /// # Errors
     /// `TimedOut` when the other side takes nothing for that long; the stream's own.
     pub async fn flush(&mut self, stall: Duration) -> io::Result<()> {
-        let Transport {
-            stream,
-            output,
-            sentry,
-            ..
-        } = self;
-        while !output.is_empty() {
-            sentry.allow(stall);
-            sentry
-                .wait(|context| output.poll_write(context, stream))
-                .await?;
-            if !output.is_empty() {
+        while !self.output.is_empty() {
+            self.while_taken(stall, |transport, context| {
+                transport
+                    .output
+                    .poll_write(context, &mut transport.stream)
+                    .map_ok(drop)
+            })
+            .await?;
+            if !self.output.is_empty() {
                 // A fast reader would have the worker for itself.
                 tokio::task::yield_now().await;
             }
         }
         // What is encrypted may still wait for the kernel; of what is not, nothing does.
-        sentry
-            .wait(|context| Pin::new(&mut *stream).poll_flush(context))
-            .await
+        self.while_taken(stall, Transport::poll_flush).await
     }
 
     /// As [`Transport::flush`], but stops when the other side sends something, or ends, before
     /// everything is written. Returns whether everything was.
     pub(super) async fn flush_until_input(&mut self, stall: Duration) -> io::Result<bool> {
-        let Transport {
-            stream,
-            input,
-            output,
-            sentry,
-        } = self;
-        while !output.is_empty() {
-            sentry.allow(stall);
-            let came = sentry
-                .wait(|context| {
+        while !self.output.is_empty() {
+            let came = self
+                .while_taken(stall, |transport, context| {
+                    let Transport {
+                        stream,
+                        input,
+                        output,
+                        ..
+                    } = transport;
                     if let Poll::Ready(result) = output.poll_write(context, stream) {
                         return Poll::Ready(result.map(|_| false));
                     }
@@ -165,6 +160,35 @@ impl Transport {
             }
         }
         Ok(true)
+    }
+
+    /// Waits for `poll`, which sends, as long as the other side takes something within each `stall`.
+    /// That the socket cannot be written to says nothing of it: the kernel calls it full until a
+    /// third of what it holds, which may be megabytes, has been taken.
+    async fn while_taken<T>(
+        &mut self,
+        stall: Duration,
+        mut poll: impl FnMut(&mut Transport, &mut Context<'_>) -> Poll<io::Result<T>>,
+    ) -> io::Result<T> {
+        // Looked at only by those that wait: it is a system call. The deadline of those that need not
+        // wait stays what it was.
+        let mut taken = None;
+        std::future::poll_fn(|context| {
+            if let Poll::Ready(result) = poll(self, context) {
+                return Poll::Ready(result);
+            }
+            if taken.is_none() || self.sentry.is_late() {
+                let now = Some(bytes_acknowledged(self.stream.tcp()));
+                if taken == now {
+                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
+                }
+                taken = now;
+                self.sentry.allow(stall);
+            }
+            self.sentry.wake_later(context);
+            Poll::Pending
+        })
+        .await
     }
 
     /// Waits, without a deadline of its own, until the other side sends something, or ends.
