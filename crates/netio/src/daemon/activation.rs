@@ -37,7 +37,7 @@ pub enum ActivationError {
     Environment(io::Error),
     /// A descriptor is nothing that can be served.
     #[error(
-        "descriptor {descriptor} (called {name:?}) was handed over, and is neither a TCP listener nor a bound UDP socket: {cause}"
+        "descriptor {descriptor} (called {name:?}) was handed over, and cannot be used as a TCP listener or as a bound UDP socket: {cause}"
     )]
     Unusable {
         /// Its number.
@@ -85,15 +85,58 @@ impl Handed {
                 let listener = TcpListener::from(owned);
                 listener.set_nonblocking(true)?;
                 if name == ADMIN {
+                    if self.admin.is_some() {
+                        return Err(io::Error::other(
+                            "there is one admin endpoint, and another listener is its",
+                        ));
+                    }
                     self.admin = Some(listener);
                 } else {
                     sockopt::set_tcp_nodelay(&listener, true)?;
                     self.http.push(listener);
                 }
             }
-            SocketType::DGRAM => self.udp.push(udp::Socket::adopt(owned)?),
+            SocketType::DGRAM => {
+                let socket = udp::Socket::adopt(owned)?;
+                if socket.local_addr().port() == 0 {
+                    return Err(io::Error::other("it is not bound"));
+                }
+                self.udp.push(socket);
+            }
             _ => return Err(io::Error::other("it does not listen")),
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::fd::IntoRawFd;
+
+    use rustix::net::socket;
+
+    use super::*;
+
+    #[test]
+    fn what_is_not_bound_or_has_no_use_is_refused_and_not_dropped() {
+        let listener = || TcpListener::bind("127.0.0.1:0").unwrap().into_raw_fd();
+        let unbound = |kind| {
+            let made = socket(AddressFamily::INET, kind, None).unwrap();
+            made.into_raw_fd()
+        };
+        let mut handed = Handed::default();
+        handed.add(listener(), "admin").unwrap();
+        handed.add(listener(), "http").unwrap();
+        handed.add(listener(), "http").unwrap();
+        for (descriptor, name, cause) in [
+            (listener(), "admin", "one admin endpoint"),
+            (unbound(SocketType::DGRAM), "echo", "not bound"),
+            (unbound(SocketType::STREAM), "http", "does not listen"),
+        ] {
+            let error = handed.add(descriptor, name).unwrap_err().to_string();
+            assert!(error.contains(cause), "{error}");
+        }
+        assert!(handed.admin.is_some());
+        assert_eq!((handed.http.len(), handed.udp.len()), (2, 0));
     }
 }
