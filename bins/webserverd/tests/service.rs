@@ -219,6 +219,36 @@ fn a_service_manager_is_told_of_readiness_reload_and_stop() {
 }
 
 #[test]
+fn a_reload_while_it_stops_is_not_told_as_ready() {
+    let root = site();
+    let manager = Manager::at(&UnixAddr::from_pathname(root.path().join("notify")).unwrap());
+    let environment = format!("NOTIFY_SOCKET={}", root.path().join("notify").display());
+    let mut args = vec![environment.as_str(), env!("CARGO_BIN_EXE_webserverd")];
+    args.extend(["--root", root.path().to_str().unwrap()]);
+    args.extend(["--port", "0", "--udp-port", "0", "--admin", "off"]);
+    let mut program = Program::start("env", args).unwrap();
+    assert!(manager.hears().starts_with("READY=1\n"));
+    // A request that is half here holds up the end.
+    let mut client = TcpStream::connect(program.listening("tcp").unwrap()).unwrap();
+    client.set_read_timeout(Some(PATIENCE)).unwrap();
+    let (begun, rest) = GET.split_at(GET.len() - 1);
+    client.write_all(begun).unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    program.signal(Signal::TERM).unwrap();
+    assert_eq!(manager.hears(), "STOPPING=1\n");
+    program.signal(Signal::HUP).unwrap();
+    std::thread::sleep(Duration::from_millis(300));
+    client.write_all(rest).unwrap();
+    let mut answer = String::new();
+    client.read_to_string(&mut answer).unwrap();
+    assert!(answer.ends_with("content"), "the hangup ends nothing");
+    assert_eq!(program.wait(PATIENCE).unwrap().code(), Some(0));
+    manager.0.set_nonblocking(true).unwrap();
+    let more = manager.0.recv(&mut [0; 64]).unwrap_err();
+    assert_eq!(more.kind(), ErrorKind::WouldBlock, "nothing more is told");
+}
+
+#[test]
 fn where_there_is_nothing_to_read_again_sighup_stops_as_sigterm_does() {
     let root = site();
     let mut args = vec!["--root", root.path().to_str().unwrap()];

@@ -160,10 +160,13 @@ where
         let _ = write!(status, " {what} {address}");
     }
     manager::ready(&status);
-    if let Some(reload) = reload {
-        tokio::task::spawn_local(reload.on_hangup(status));
-    }
+    let reloading = reload.map(|reload| tokio::task::spawn_local(reload.on_hangup(status)));
     crew.work(&mut signals).await?;
+    if let Some(reloading) = reloading {
+        // A SIGHUP from now on would have it say that it is ready again. The signal stays caught:
+        // it must not end what is under way.
+        reloading.abort();
+    }
     manager::stopping();
     crew.drain(signals, stopper, setup.drain).await?;
     Ok(())
