@@ -236,9 +236,10 @@ fn a_listing_shows_within_a_second_what_changed_in_the_folder_or_in_a_file_of_it
     assert_eq!(size("100%25"), Some(5.into()));
     // The folder itself is not changed by what is written to a file in it.
     fs::write(site.path("names/100%25"), "grown to 17 bytes").unwrap();
-    fs::write(site.path("names/another"), "").unwrap();
     std::thread::sleep(NOTICED);
     assert_eq!(size("100%25"), Some(17.into()));
+    fs::write(site.path("names/another"), "").unwrap();
+    std::thread::sleep(NOTICED);
     assert_eq!(size("another"), Some(0.into()));
 }
 
