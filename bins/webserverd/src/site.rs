@@ -386,4 +386,12 @@ impl Service for Site {
         let granted = self.rules().cors.grant(&request.head.fields, response);
         granted.unwrap_or_else(|refused| page::broken(&refused))
     }
+
+    fn dress(&self, request: &Request<'_>, refusal: Response) -> Response {
+        let rules = self.rules();
+        let dressed = rules.fields.dress(refusal);
+        dressed
+            .and_then(|refusal| rules.cors.grant(&request.head.fields, refusal))
+            .unwrap_or_else(|refused| page::broken(&refused).and_close())
+    }
 }

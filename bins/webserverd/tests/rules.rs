@@ -43,6 +43,28 @@ fn files_are_fresh_as_long_as_the_rules_say() {
 }
 
 #[test]
+fn a_page_elsewhere_can_read_that_it_may_not_ask_or_not_so_often() {
+    for (refusal, status) in [
+        (["--allow", "192.0.2.0/24"], 403),
+        (["--request-rate", "1:1"], 429),
+    ] {
+        let rules = ["--header", "X-A: b", "--cors", "https://a.example"];
+        let site = Site::start_with(&[&rules[..], &refusal].concat());
+        let ask = || site.ask("GET", "/ten.txt", "Origin: https://a.example\r\n");
+        ask();
+        let answer = ask();
+        assert_eq!(answer.status, status);
+        for (name, value) in [
+            ("X-A", "b"),
+            ("Vary", "Origin"),
+            ("Access-Control-Allow-Origin", "https://a.example"),
+        ] {
+            assert_eq!(answer.field(name), Some(value), "{}", answer.head);
+        }
+    }
+}
+
+#[test]
 fn given_fields_and_secure_ones_stand_on_every_answer() {
     let site = Site::start_with(&[
         "--header",

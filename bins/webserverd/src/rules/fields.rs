@@ -1,6 +1,6 @@
 //! Fields that stand on every answer.
 
-use netio::http::response::HeadBuilder;
+use netio::http::response::{HeadBuilder, Response};
 use netproto::http::write::{SerializeError, check_field};
 
 /// What the server says itself, or the connection: another line of it would contradict.
@@ -104,6 +104,20 @@ impl ExtraFields {
     /// Says that all answers depend on the request field `name`.
     pub fn vary_on(&mut self, name: &'static str) {
         self.vary.push(name);
+    }
+
+    /// Adds all of them to an answer that says nothing of its own in Vary.
+    ///
+    /// # Errors
+    /// None that was checked when it was given.
+    pub fn dress(&self, mut response: Response) -> Result<Response, SerializeError> {
+        if !self.vary.is_empty() {
+            response = response.with_field("Vary", self.vary.join(", "))?;
+        }
+        for (name, value) in &self.fields {
+            response = response.with_field(name, value)?;
+        }
+        Ok(response)
     }
 
     /// Adds all of them to a head, with one Vary field for them and for `vary`.

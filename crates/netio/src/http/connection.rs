@@ -326,11 +326,12 @@ impl<'s, S: Service> Connection<'s, S> {
         self.served += 1;
         let has_body = head.framing != BodyFraming::None || head.expects_continue;
         if let Some(refusal) = self.turn_away(has_body) {
+            let request = self.request(&head);
             return Look::Answer {
                 head: head.len,
                 asked: Asked::of(&head),
-                entry: self.entry(&self.request(&head)),
-                response: refusal,
+                entry: self.entry(&request),
+                response: service.dress(&request, refusal),
             };
         }
         if has_body {

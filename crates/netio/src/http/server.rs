@@ -38,6 +38,12 @@ pub trait Service: 'static {
         request: &Request<'_>,
         body: &mut RequestBody<'_>,
     ) -> impl Future<Output = Response>;
+
+    /// Adds what stands on all of the program's answers to one that it was not asked for: the
+    /// request came from a client that may not ask (403), or not now (429).
+    fn dress(&self, _request: &Request<'_>, refusal: Response) -> Response {
+        refusal
+    }
 }
 
 /// A request and what is known beside it.
