@@ -1,6 +1,7 @@
 //! One test from its order to its report: measure, show, hold against the assertions, save.
 
 mod captures;
+mod page;
 mod series;
 
 use std::io::{self, Write};
@@ -13,6 +14,7 @@ use crate::capture::verify::VerifyError;
 use crate::capture::write::WriteError;
 use crate::config::{Action, Output};
 use crate::interrupt::Interrupt;
+use crate::page::PageError;
 use crate::report::events::{self, End, Event, Interval, Ordered, Outcome, Start};
 use crate::report::row::Row;
 use crate::report::{csv_file, screen};
@@ -50,6 +52,9 @@ pub enum Failure {
     /// A test cannot be held against its capture.
     #[error(transparent)]
     Verify(#[from] VerifyError),
+    /// A recorded test cannot be made into a page.
+    #[error(transparent)]
+    Page(#[from] PageError),
     /// The machine has no room for the clients.
     #[error("cannot run {count} clients: {source}; try fewer")]
     Clients {
@@ -85,6 +90,7 @@ impl Bench<'_> {
             Action::Clients(plan) => self.clients(action, plan),
             Action::Analyze(analyze) => self.analyze(action, analyze),
             Action::Verify(plan) => self.verify(action, plan),
+            Action::Report(order) => self.report(order),
         }
     }
 

@@ -8,6 +8,7 @@ use clap::{Args, Parser, Subcommand};
 use crate::assertion::Assertion;
 use crate::config::{Action, Analyze, Config, CsvFile, Output};
 use crate::http::series::Series;
+use crate::page;
 use crate::target::Target;
 use crate::udp::Pattern;
 use crate::{clients, http, udp};
@@ -31,6 +32,8 @@ Examples:
   qos-client verify                              a test held against its capture and tshark
   qos-client clients --count 50                  fifty clients at once
   qos-client udp --json --csv off                JSON events, no file
+  qos-client udp --json > qos_events.ndjson      the test recorded; then:
+  qos-client report                              its figures and plots in report.html
   qos-client udp --assert 'loss_pct<1,rtt_p95_ms<20'   exit status 1 when it does not hold
 
 Files:
@@ -105,6 +108,8 @@ enum Command {
     Analyze(AnalyzeArgs),
     /// A UDP test held against its own capture, read by this program and by tshark
     Verify(UdpArgs),
+    /// One HTML file with figures and plots of a test that --json recorded
+    Report(ReportArgs),
 }
 
 #[derive(Debug, Args)]
@@ -191,6 +196,16 @@ struct AnalyzeArgs {
     loss_deadline: Duration,
 }
 
+#[derive(Debug, Args)]
+struct ReportArgs {
+    /// The events of one test, as `qos-client udp --json` prints them
+    #[arg(default_value = page::DEFAULT_EVENTS)]
+    file: PathBuf,
+    /// The page to write; an older report is replaced, any other file is left alone
+    #[arg(long, default_value = page::DEFAULT_OUTPUT, value_name = "FILE")]
+    output: PathBuf,
+}
+
 /// Why a command line gives no [`Config`].
 #[derive(Debug)]
 pub enum Refused {
@@ -240,15 +255,27 @@ pub fn read(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<C
             args.rtp = !args.hops;
             Action::Verify(udp_plan(&args)?)
         }
+        Some(Command::Report(args)) => Action::Report(page::Order {
+            events: args.file,
+            output: args.output,
+        }),
     };
     let needs = |flag: &str, commands: &str| usage(format!("{flag} is for {commands}"));
     if global.capture.is_some() && !matches!(action, Action::Udp(_) | Action::Verify(_)) {
         return Err(needs("--capture", "udp and verify"));
     }
-    if matches!(action, Action::Verify(_)) && global.json {
+    let report = matches!(action, Action::Report(_));
+    if report && global.csv.is_some() {
+        return Err(needs("--csv", "commands that measure"));
+    }
+    if (report || matches!(action, Action::Verify(_))) && global.json {
         return Err(needs("--json", "udp, http, clients and analyze"));
     }
-    if matches!(action, Action::Verify(_) | Action::Analyze(_)) && !global.assert.is_empty() {
+    if matches!(
+        action,
+        Action::Verify(_) | Action::Analyze(_) | Action::Report(_)
+    ) && !global.assert.is_empty()
+    {
         return Err(needs("--assert", "udp, http and clients"));
     }
     if action == Action::Menu && (global.json || !global.assert.is_empty()) {
@@ -412,6 +439,11 @@ mod tests {
             Action::Udp(udp),
             Action::Series(Series::new(http::Plan::default(), 50, Some(2.5), Some(8)).unwrap()),
             Action::Clients(clients::Plan::default().with_count(12).unwrap()),
+            Action::Report(page::Order::default()),
+            Action::Report(page::Order {
+                events: "a.ndjson".into(),
+                output: "b.html".into(),
+            }),
         ] {
             let config = parse(&action.command(&target)).unwrap();
             assert_eq!(config.action, action);
@@ -495,6 +527,14 @@ mod tests {
             (
                 "qos-client --json",
                 "the menu has neither --json nor --assert",
+            ),
+            (
+                "qos-client report --csv a.csv",
+                "--csv is for commands that measure",
+            ),
+            (
+                "qos-client report --json",
+                "--json is for udp, http, clients and analyze",
             ),
             ("qos-client http --timeout 0", "--timeout is 1ms to 10m"),
         ] {

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use crate::assertion::Assertion;
 use crate::http::series::Pace;
+use crate::page;
 use crate::report::csv_file;
 use crate::target::Target;
 use crate::{clients, http, udp};
@@ -38,6 +39,8 @@ pub enum Action {
     Analyze(Analyze),
     /// A UDP test held against its capture.
     Verify(udp::Plan),
+    /// A page of a recorded test.
+    Report(page::Order),
 }
 
 /// A capture to be read.
@@ -124,6 +127,12 @@ impl Action {
             Action::Verify(plan) => {
                 flag("verify --packets", &plan.packets());
                 udp_flags(&mut flag, plan);
+            }
+            Action::Report(order) => {
+                flag("report", &order.events.display());
+                if order.output != page::Order::default().output {
+                    flag("--output", &order.output.display());
+                }
             }
             Action::Clients(plan) => {
                 flag("clients --count", &plan.count());

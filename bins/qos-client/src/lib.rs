@@ -2,8 +2,9 @@
 //!
 //! Read in this order: [`config`] (what is asked for), [`menu`] (asking for it line by line),
 //! [`action`] (one test from order to report), [`udp`], [`http`] and [`clients`] (the
-//! measurements), [`figures`] (what follows from them), [`report`] (what the user gets). `args` alone knows of flags, and `main.rs` alone
-//! ends the process.
+//! measurements), [`figures`] (what follows from them), [`report`] (what the user
+//! gets), [`page`] (a recorded test as HTML). `args` alone knows of flags, and `main.rs` alone ends
+//! the process.
 #![forbid(unsafe_code)]
 
 pub mod action;
@@ -17,6 +18,7 @@ pub mod figures;
 pub mod http;
 pub mod interrupt;
 pub mod menu;
+pub mod page;
 pub mod report;
 pub mod target;
 pub mod udp;

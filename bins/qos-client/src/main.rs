@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use qos_client::action::{Failure, Verdict};
 use qos_client::args::Refused;
 use qos_client::interrupt::Interrupt;
+use qos_client::page::PageError;
 use qos_client::{Streams, args, run};
 
 const ASSERTION_FAILED: u8 = 1;
@@ -56,11 +57,14 @@ fn main() -> ExitCode {
     }
     ExitCode::from(match failure {
         Failure::Unreachable(_) => UNREACHABLE,
-        Failure::NoCapture(_) => USAGE,
+        Failure::NoCapture(_) | Failure::Page(PageError::Recording(_) | PageError::NotOurs(_)) => {
+            USAGE
+        }
         Failure::NotSaved(_)
         | Failure::Output(_)
         | Failure::Capture(_)
         | Failure::Verify(_)
+        | Failure::Page(PageError::NotWritten { .. })
         | Failure::Clients { .. } => NOT_WRITTEN,
     })
 }

@@ -3,7 +3,7 @@
 //!
 //! It only asks. What is asked for is run as an [`Action`], by the same code as the commands.
 //! Only the keys 1 and 3 put questions; the others take their defaults, or what stands behind the
-//! key on the same line (`2 /page.html`, `4 10`, `3 100 512`), so that a script's next line is
+//! key on the same line (`2 /page.html`, `4 10`, `3 100 512`, `9 run.ndjson`), so that a script's next line is
 //! always the next key.
 
 use std::collections::VecDeque;
@@ -12,6 +12,7 @@ use std::io::{self, BufRead, Read as _};
 
 use crate::action::{Bench, Failure};
 use crate::config::Action;
+use crate::page;
 use crate::target::{Service, Target};
 use crate::{clients, http, udp};
 
@@ -24,10 +25,11 @@ const CHOICES: &str = "  1  set target
   4  multi-client simulation
   5  browser mode
   8  verify with a capture
+  9  report of a recorded test
   0  quit
 ";
 const CHOICES_IN_SHORT: &str =
-    "\n1 target | 2 HTTP | 3 UDP test | 4 clients | 5 browser | 8 verify | 0 quit\n";
+    "\n1 target | 2 HTTP | 3 UDP test | 4 clients | 5 browser | 8 verify | 9 report | 0 quit\n";
 
 /// The dialogue.
 pub struct Menu<'a> {
@@ -105,6 +107,13 @@ impl Menu<'_> {
                     return Ok(Some(Next::Ask));
                 }
             },
+            "9" => {
+                let mut order = page::Order::default();
+                if let Some(events) = given.pop_front() {
+                    order.events = events.into();
+                }
+                Action::Report(order)
+            }
             "5" => {
                 self.browser()?;
                 return Ok(Some(Next::Ask));

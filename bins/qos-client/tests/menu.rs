@@ -113,6 +113,16 @@ fn the_session_that_students_know_works_from_a_pipe() {
 }
 
 #[test]
+fn key_nine_makes_the_page_of_the_file_behind_it_or_says_how_to_get_one() {
+    let said = dialogue(&nowhere(), CsvFile::Off, "9 no-such.ndjson\n0\n");
+    assert!(
+        said.contains("cannot make a report of no-such.ndjson") && said.contains("udp --json >"),
+        "{said}"
+    );
+    assert!(said.contains(" report no-such.ndjson\n"), "{said}");
+}
+
+#[test]
 fn several_clients_are_a_row_each_and_ask_no_question() {
     let echo = Echo::start(|_| after_ms(0));
     let target = target(web_server(), echo.address);

@@ -1,0 +1,199 @@
+//! The figures as a table: all of one result, or a row for each of several.
+
+use std::fmt::{self, Write as _};
+
+use super::html::Escaped;
+use super::recording::Outcome;
+
+/// A figure of the table: its name, the events' name for it, its unit, and where its n is.
+struct Figure(&'static str, &'static str, &'static str, &'static str);
+
+const FIGURES: [Figure; 42] = [
+    Figure("packets sent", "packets_sent", "", ""),
+    Figure("packets answered", "packets_answered", "", ""),
+    Figure("packets late", "packets_late", "", ""),
+    Figure("packet loss", "loss_pct", "%", "loss_n"),
+    Figure("loss, 95 % interval from", "loss_ci_low_pct", "%", "loss_n"),
+    Figure("loss, 95 % interval to", "loss_ci_high_pct", "%", "loss_n"),
+    Figure("longest run of losses", "loss_run_max", "", "loss_n"),
+    Figure("duplicates", "duplicates", "", ""),
+    Figure("reordered", "reordered", "", "packets_answered"),
+    Figure("RTT min", "rtt_min_ns", "ms", "rtt_n"),
+    Figure("RTT mean", "rtt_mean_ns", "ms", "rtt_n"),
+    Figure("RTT p50", "rtt_p50_ns", "ms", "rtt_n"),
+    Figure("RTT p95", "rtt_p95_ns", "ms", "rtt_n"),
+    Figure("RTT p99", "rtt_p99_ns", "ms", "rtt_n"),
+    Figure("RTT max", "rtt_max_ns", "ms", "rtt_n"),
+    Figure("RTT standard deviation", "rtt_stddev_ns", "ms", "rtt_n"),
+    Figure("jitter, mean |ΔRTT|", "ipdv_abs_mean_ns", "ms", "ipdv_n"),
+    Figure(
+        "jitter, RFC 3550",
+        "jitter_rfc3550_ns",
+        "ms",
+        "jitter_rfc3550_n",
+    ),
+    Figure(
+        "PDV p95, above the smallest RTT",
+        "pdv_p95_ns",
+        "ms",
+        "rtt_n",
+    ),
+    Figure(
+        "PDV p99, above the smallest RTT",
+        "pdv_p99_ns",
+        "ms",
+        "rtt_n",
+    ),
+    Figure("offered", "offered_bps", "kbit/s", "packets_sent"),
+    Figure(
+        "throughput of payload",
+        "achieved_bps",
+        "kbit/s",
+        "packets_answered",
+    ),
+    Figure("goodput", "goodput_bps", "kbit/s", "packets_answered"),
+    Figure("R factor (G.107)", "r_factor", "", "loss_n"),
+    Figure("MOS of a call", "mos", "", "loss_n"),
+    Figure("pacing error p50", "pacing_error_p50_ns", "ms", "pacing_n"),
+    Figure("pacing error p99", "pacing_error_p99_ns", "ms", "pacing_n"),
+    Figure("HTTP status", "http_status", "", ""),
+    Figure("cache", "cache_status", "", ""),
+    Figure("HTTP connect", "http_connect_ns", "ms", ""),
+    Figure("HTTP first byte", "http_first_byte_ns", "ms", ""),
+    Figure("HTTP total", "http_total_ns", "ms", ""),
+    Figure("HTTP body", "http_body_bytes", "bytes", ""),
+    Figure("HTTP requests", "http_requests", "", ""),
+    Figure("HTTP errors", "http_errors", "", "http_requests"),
+    Figure("HTTP cache hits", "http_hits", "", "http_answered"),
+    Figure("HTTP answers", "http_rate_rps", "1/s", "http_answered"),
+    Figure(
+        "HTTP latency mean",
+        "http_latency_mean_ns",
+        "ms",
+        "http_answered",
+    ),
+    Figure(
+        "HTTP latency p50",
+        "http_latency_p50_ns",
+        "ms",
+        "http_answered",
+    ),
+    Figure(
+        "HTTP latency p95",
+        "http_latency_p95_ns",
+        "ms",
+        "http_answered",
+    ),
+    Figure(
+        "HTTP latency p99",
+        "http_latency_p99_ns",
+        "ms",
+        "http_answered",
+    ),
+    Figure(
+        "HTTP latency max",
+        "http_latency_max_ns",
+        "ms",
+        "http_answered",
+    ),
+];
+
+/// The columns of the table of several clients.
+const BY_CLIENT: [&str; 9] = [
+    "packets_sent",
+    "loss_pct",
+    "rtt_p50_ns",
+    "rtt_p95_ns",
+    "ipdv_abs_mean_ns",
+    "goodput_bps",
+    "http_status",
+    "cache_status",
+    "http_total_ns",
+];
+
+/// Every figure of one result.
+pub(super) fn one(page: &mut String, result: &Outcome) -> fmt::Result {
+    page.push_str(
+        "<h2>Figures</h2>\n<div class=\"wide\"><table>\n<tr><th>figure</th>\
+         <th class=\"n\">value</th><th>unit</th><th class=\"n\">n</th></tr>\n",
+    );
+    for figure @ Figure(name, column, unit, n) in &FIGURES {
+        if !result.figures.contains_key(*column) {
+            continue;
+        }
+        let n = result.number(n).map(|n| n.to_string()).unwrap_or_default();
+        let value = value(result, figure);
+        writeln!(
+            page,
+            "<tr><td>{name}</td><td class=\"n\">{}</td><td>{unit}</td><td class=\"n\">{n}</td></tr>",
+            Escaped(&value)
+        )?;
+    }
+    page.push_str("</table></div>\n");
+    remarks(page, result, "")
+}
+
+/// A row for each of several results.
+pub(super) fn many(page: &mut String, results: &[Outcome], fairness: Option<f64>) -> fmt::Result {
+    let columns = || {
+        FIGURES
+            .iter()
+            .filter(|figure| BY_CLIENT.contains(&figure.1))
+    };
+    page.push_str("<h2>Clients</h2>\n<div class=\"wide\"><table>\n<tr><th class=\"n\">client</th>");
+    for Figure(name, _, unit, _) in columns() {
+        let comma = if unit.is_empty() { "" } else { ", " };
+        write!(page, "<th class=\"n\">{name}{comma}{unit}</th>")?;
+    }
+    page.push_str("</tr>\n");
+    for (at, result) in results.iter().enumerate() {
+        write!(page, "<tr><td class=\"n\">{}</td>", at + 1)?;
+        for figure in columns() {
+            let value = value(result, figure);
+            write!(page, "<td class=\"n\">{}</td>", Escaped(&value))?;
+        }
+        page.push_str("</tr>\n");
+    }
+    page.push_str("</table></div>\n");
+    if let Some(fairness) = fairness {
+        writeln!(
+            page,
+            "<p>Jain's fairness index of the goodput: {fairness:.3}</p>"
+        )?;
+    }
+    (1..)
+        .zip(results)
+        .try_for_each(|(number, result)| remarks(page, result, &format!("client {number}: ")))
+}
+
+/// What a reader must know beside the figures; `of` says whose they are.
+fn remarks(page: &mut String, result: &Outcome, of: &str) -> fmt::Result {
+    for (class, texts) in [
+        ("fail", &result.errors),
+        ("fail", &result.limits),
+        ("soft", &result.notes),
+    ] {
+        for text in texts {
+            writeln!(page, "<p class=\"{class}\">{of}{}</p>", Escaped(text))?;
+        }
+    }
+    Ok(())
+}
+
+/// In the unit of the table; a dash for what the sample does not support.
+fn value(result: &Outcome, Figure(_, column, unit, _): &Figure) -> String {
+    match (result.figures.get(*column), *unit) {
+        (Some(serde_json::Value::String(text)), _) => text.clone(),
+        (Some(serde_json::Value::Number(number)), unit) => {
+            let number = number.as_f64().unwrap_or_default();
+            match unit {
+                "ms" => format!("{:.3}", number / 1e6),
+                "kbit/s" => format!("{:.2}", number / 1e3),
+                "%" | "1/s" => format!("{number:.2}"),
+                _ if number.fract() == 0.0 => format!("{number:.0}"),
+                _ => format!("{number:.2}"),
+            }
+        }
+        _ => "–".to_owned(),
+    }
+}
