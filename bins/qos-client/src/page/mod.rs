@@ -1,7 +1,7 @@
 //! One test as a page: a single HTML file that asks no network for anything.
 //!
-//! [`recording`] reads what `--json` wrote, [`plots`] draws it as SVG, [`table`] lays out
-//! its figures, [`html`] puts both together. Here the file is written, and only over a page that this program made.
+//! `recording` reads what `--json` wrote, `plots` draws it as SVG, `table` lays out
+//! its figures, `html` puts both together. Here the file is written, and only over a page that this program made.
 
 mod html;
 mod plots;
