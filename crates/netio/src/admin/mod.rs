@@ -1,6 +1,6 @@
 //! The admin endpoint of a daemon: /healthz says that it runs, /metrics what it has counted,
 //! /status.json how it stands, and routes of the program's own change it while it runs. What a
-//! program shows there it puts on a [`panel`]. `browser` keeps web pages out, and [`check`] is the
+//! program shows there it puts on a [`panel`]. `browser` keeps web pages out, and [`mod@check`] is the
 //! other side: what a container's health check calls.
 
 mod browser;

@@ -14,7 +14,7 @@
 //! run, who counts an answer only when all of it matches.
 //!
 //! With flag 1 the probe asks to be stamped, and the first [`STAMPS`]` × 17` bytes of what would be
-//! padding are slots for it: see [`stamp`]. A datagram that does not ask is returned unchanged.
+//! padding are slots for it: see [`mod@stamp`]. A datagram that does not ask is returned unchanged.
 
 pub mod rtp;
 mod stamp;
