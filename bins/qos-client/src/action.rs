@@ -3,6 +3,7 @@
 mod captures;
 mod page;
 mod series;
+mod udp_test;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -15,12 +16,12 @@ use crate::capture::write::WriteError;
 use crate::config::{Action, Output};
 use crate::interrupt::Interrupt;
 use crate::page::PageError;
-use crate::report::events::{self, End, Event, Interval, Ordered, Outcome, Start};
+use crate::report::events::{self, End, Event, Ordered, Outcome, Start};
 use crate::report::row::Row;
 use crate::report::{csv_file, screen};
 use crate::target::{Service, Target, Unreachable};
-use crate::udp::{Measurement, Pace, Progress, Run, Test};
-use crate::{clients, http, udp};
+use crate::udp::{Measurement, Progress, Run};
+use crate::{clients, http};
 
 /// What a finished test says to a script.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -117,61 +118,6 @@ impl Bench<'_> {
         } else {
             screen::http(self.out, &endpoint, &plan.path, &exchange)?;
             screen::preview(self.out, &exchange)?;
-            screen::assertions(self.out, &checked)?;
-        }
-        self.save(action, &[row])?;
-        Ok(outcome(&checked))
-    }
-
-    fn udp(&mut self, action: &Action, plan: &udp::Plan) -> Result<Verdict, Failure> {
-        let endpoint = self.target.endpoint(Service::Udp);
-        let (at, run) = (jiff::Timestamp::now(), Run::new());
-        if self.output.json {
-            let mut start = Start::new("udp", at, run, endpoint.to_string());
-            start.udp = Some(Ordered::of(plan));
-            events::write(self.out, &Event::Start(start))?;
-        } else {
-            screen::udp_heading(self.out, &endpoint, plan, run)?;
-        }
-        self.out.flush()?;
-        let (out, err) = (&mut *self.out, &mut *self.err);
-        let json = self.output.json;
-        let mut tell = |progress: Progress| {
-            // That progress cannot be told is no reason to end a test.
-            let _ = if json {
-                let interval = Interval::of(&progress);
-                events::write(out, &Event::Interval(interval)).and_then(|()| out.flush())
-            } else {
-                screen::progress(err, progress)
-            };
-        };
-        let record = {
-            let _during = self.interrupt.during_test();
-            let test = Test {
-                endpoint: &endpoint,
-                plan,
-                run,
-                pace: Pace::Exact,
-                interrupt: self.interrupt,
-            };
-            test.measure(&mut tell)?
-        };
-        let measured = Measurement::of(record);
-        let mut row = Row::new(at, run, 1, &endpoint.to_string());
-        row.add_udp(&measured);
-        let checked = self.hold(&mut [&mut row]);
-        self.write_capture(&measured)?;
-        if self.output.json {
-            self.samples(1, &measured)?;
-            let outcome = Outcome {
-                figures: &row,
-                limits: &measured.limits,
-                notes: &measured.notes,
-                errors: Vec::new(),
-            };
-            self.end("udp", run, vec![outcome], None, &checked)?;
-        } else {
-            screen::udp(self.out, &measured)?;
             screen::assertions(self.out, &checked)?;
         }
         self.save(action, &[row])?;

@@ -10,7 +10,7 @@ use crate::report::events::{self, Event};
 use crate::report::row::{Cell, Row};
 use crate::report::{capture_screen, flow, screen};
 use crate::target::Service;
-use crate::udp::{self, Measurement, Pace, Run, Test};
+use crate::udp::{self, Measurement, Run};
 
 impl Bench<'_> {
     /// Writes the packets of a test, where that is ordered.
@@ -53,21 +53,7 @@ impl Bench<'_> {
         let (at, run) = (jiff::Timestamp::now(), Run::new());
         screen::udp_heading(self.out, &endpoint, plan, run)?;
         self.out.flush()?;
-        let record = {
-            let _during = self.interrupt.during_test();
-            let test = Test {
-                endpoint: &endpoint,
-                plan,
-                run,
-                pace: Pace::Exact,
-                interrupt: self.interrupt,
-            };
-            let err = &mut *self.err;
-            test.measure(&mut |at| {
-                let _ = screen::progress(err, at);
-            })?
-        };
-        let measured = Measurement::of(record);
+        let measured = self.measure(&endpoint, plan, run)?;
         let kept = self.output.capture.clone();
         let unkept = std::env::temp_dir().join(format!("qos-verify-{:016x}.pcapng", run.id));
         let path = kept.as_ref().unwrap_or(&unkept);

@@ -1,0 +1,113 @@
+use super::*;
+use clap::CommandFactory as _;
+
+fn parse(line: &str) -> Result<Config, Refused> {
+    read(line.split_whitespace().map(Into::into))
+}
+
+#[test]
+fn the_definition_of_the_command_line_is_consistent() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn no_argument_is_the_menu_with_the_lab_as_its_target() {
+    let config = parse("qos-client").unwrap();
+    assert_eq!(config.action, Action::Menu);
+    assert_eq!(config.target, Target::default());
+    assert_eq!(config.output, Output::default());
+}
+
+#[test]
+fn what_a_menu_action_prints_as_its_command_is_read_back_as_that_action() {
+    let target = Target {
+        host: "::1".to_owned(),
+        tcp_port: 8000,
+        udp_port: 9000,
+    };
+    let udp = udp::Plan::default()
+        .with_packets(7)
+        .and_then(|plan| plan.with_interval(Duration::from_millis(1500)))
+        .and_then(|plan| plan.with_warmup(3))
+        .and_then(|plan| plan.with_dscp(46))
+        .and_then(udp::Plan::with_stamps)
+        .unwrap()
+        .with_pattern(Pattern::Burst(7))
+        .with_seed(5);
+    for action in [
+        Action::Menu,
+        Action::Http(http::Plan::default().with_path("/a/b?c=d").unwrap()),
+        Action::Udp(udp),
+        Action::Series(Series::new(http::Plan::default(), 50, Some(2.5), Some(8)).unwrap()),
+        Action::Clients(clients::Plan::default().with_count(12).unwrap()),
+        Action::Report(page::Order::default()),
+        Action::Report(page::Order {
+            events: "a.ndjson".into(),
+            output: "b.html".into(),
+        }),
+    ] {
+        let config = parse(&action.command(&target)).unwrap();
+        assert_eq!(config.action, action);
+        assert_eq!(config.target, target);
+    }
+}
+
+#[test]
+fn wrong_usage_says_what_would_be_right() {
+    for (line, message) in [
+        (
+            "qos-client udp --packets 0",
+            "a test has 1 to 1000000 packets, not 0",
+        ),
+        (
+            "qos-client udp --packets -1",
+            "invalid value '-1' for '--packets <PACKETS>': it is a whole number",
+        ),
+        (
+            "qos-client udp --payload 27",
+            "a payload has 28 to 65507 bytes",
+        ),
+        (
+            "qos-client udp --interval soon",
+            "write it like 100ms or 2s",
+        ),
+        (
+            "qos-client --port 0 http",
+            "a port is a number from 1 to 65535",
+        ),
+        (
+            "qos-client --udp-port 70000 udp",
+            "a port is a number from 1 to 65535",
+        ),
+        ("qos-client http page.html", "a path begins with /"),
+        (
+            "qos-client clients --count 1001",
+            "1 to 1000 clients can be run, not 1001",
+        ),
+        (
+            "qos-client udp --assert speed<1",
+            "there is no figure \"speed\"",
+        ),
+        (
+            "qos-client --json",
+            "the menu has neither --json nor --assert",
+        ),
+        (
+            "qos-client report --csv a.csv",
+            "--csv is for commands that measure",
+        ),
+        (
+            "qos-client report --json",
+            "--json is for udp, http, clients and analyze",
+        ),
+        ("qos-client http --timeout 0", "--timeout is 1ms to 10m"),
+    ] {
+        match parse(line) {
+            Err(Refused::Usage(said)) => {
+                assert!(said.contains(message), "{line}: {said}");
+                assert_eq!(said.lines().count(), 1, "{said}");
+            }
+            other => panic!("{line}: {other:?}"),
+        }
+    }
+}
