@@ -29,6 +29,7 @@ use netio::icmp::Tuning;
 use netio::icmp::names::{resolve, zone};
 use netio::icmp::open;
 use netio::icmp::privileges::Privileges;
+use netio::icmp::route;
 use netio::icmp::wait::Signals;
 use netproto::icmp::Version;
 
@@ -71,9 +72,9 @@ fn probe(config: &Config, privileges: Privileges) -> Result<Summary> {
     let signals = Signals::catch().context("cannot catch signals")?;
     let target = resolve(&config.host, config.version)?;
     let version = Version::of(target.ip());
-    let (source, is_broadcast) = match open::source_for(target, &config.binding) {
+    let (source, is_broadcast) = match route::source_for(target, &config.binding) {
         Err(OpenError::Broadcast(_)) if config.broadcast => {
-            (open::source_for_broadcast(target, &config.binding)?, true)
+            (route::source_for_broadcast(target, &config.binding)?, true)
         }
         Err(error @ OpenError::Broadcast(_)) => {
             return Err(error).context("give -b to ping all hosts of a network");

@@ -8,8 +8,8 @@ use std::sync::mpsc::SyncSender;
 use std::time::{Instant, SystemTime};
 
 use anyhow::Result;
-use netio::icmp::open::known_mtu;
 use netio::icmp::open::words;
+use netio::icmp::route::known_mtu;
 use netio::icmp::wait::{Signals, wait};
 use netio::icmp::{Binding, Endpoint, Notice, SocketKind, Stamp, StampSource};
 use netproto::icmp::{Reason, Version};

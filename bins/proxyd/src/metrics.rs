@@ -3,8 +3,7 @@
 use std::sync::Arc;
 use std::time::Instant;
 
-use netio::http::tunnel::TunnelCounters;
-use netio::telemetry::{Counter, HttpCounters, Metrics};
+use netio::telemetry::{HttpCounters, Metrics, summing, totals};
 
 use crate::admin::Shown;
 use crate::cache::store::Store;
@@ -39,7 +38,7 @@ pub(crate) fn of(shown: &Shown) -> Metrics {
 }
 
 fn cache(metrics: &mut Metrics, workers: &Arc<[Arc<Counters>]>, store: Arc<Store>) {
-    let sum = summing(workers, |worker| &*worker.proxy);
+    let sum = summing(workers, |worker: &Counters| &*worker.proxy);
     let outcomes = sum.clone();
     metrics.counters(
         "cache_requests",
@@ -55,27 +54,28 @@ fn cache(metrics: &mut Metrics, workers: &Arc<[Arc<Counters>]>, store: Arc<Store
             ]
         },
     );
-    let mut counter = |name, help, of: fn(&ProxyCounters) -> &Counter| {
-        let sum = sum.clone();
-        metrics.counter(name, help, move || sum(of));
-    };
-    counter(
-        "origin_failures",
-        "Requests that the origin did not answer",
-        |c| &c.failures,
-    );
-    counter(
-        "cache_collapsed",
-        "Misses answered with what another request had asked for",
-        |c| &c.collapsed,
-    );
-    counter("cache_stored", "Answers that began to be stored", |c| {
-        &c.stored
-    });
-    counter(
-        "cache_invalidated",
-        "Keys removed as a request changed what they name",
-        |c| &c.invalidated,
+    metrics.group(
+        sum,
+        &[
+            (
+                "origin_failures",
+                "Requests that the origin did not answer",
+                |c| &c.failures,
+            ),
+            (
+                "cache_collapsed",
+                "Misses answered with what another request had asked for",
+                |c| &c.collapsed,
+            ),
+            ("cache_stored", "Answers that began to be stored", |c| {
+                &c.stored
+            }),
+            (
+                "cache_invalidated",
+                "Keys removed as a request changed what they name",
+                |c| &c.invalidated,
+            ),
+        ],
     );
     let stored = Arc::clone(&store);
     metrics.gauge("cache_entries", "Keys stored now", move || {
@@ -89,68 +89,69 @@ fn cache(metrics: &mut Metrics, workers: &Arc<[Arc<Counters>]>, store: Arc<Store
 }
 
 fn forward(metrics: &mut Metrics, workers: &Arc<[Arc<Counters>]>) {
-    let sum = summing(workers, |worker| &*worker.proxy);
+    let sum = summing(workers, |worker: &Counters| &*worker.proxy);
     metrics.counter(
         "denied",
         "Requests that the rules of the forward proxy did not let through",
         move || sum(|c| &c.denied),
     );
-    let sum = summing(workers, |worker| &*worker.proxy.tunnels);
-    let mut counter = |name, help, of: fn(&TunnelCounters) -> &Counter| {
-        let sum = sum.clone();
-        metrics.counter(name, help, move || sum(of));
-    };
-    counter("tunnels_opened", "Tunnels begun", |c| &c.opened);
-    counter("tunnels_idle", "Tunnels ended as nothing passed", |c| {
-        &c.idle
-    });
-    counter("tunnel_up_bytes", "Bytes from clients in tunnels", |c| {
-        &c.up_bytes
-    });
-    counter("tunnel_down_bytes", "Bytes to clients in tunnels", |c| {
-        &c.down_bytes
-    });
+    let sum = summing(workers, |worker: &Counters| &*worker.proxy.tunnels);
+    metrics.group(
+        sum.clone(),
+        &[
+            ("tunnels_opened", "Tunnels begun", |c| &c.opened),
+            ("tunnels_idle", "Tunnels ended as nothing passed", |c| {
+                &c.idle
+            }),
+            ("tunnel_up_bytes", "Bytes from clients in tunnels", |c| {
+                &c.up_bytes
+            }),
+            ("tunnel_down_bytes", "Bytes to clients in tunnels", |c| {
+                &c.down_bytes
+            }),
+        ],
+    );
     metrics.gauge("tunnels_open", "Tunnels open now", move || sum(|c| &c.open));
 }
 
 fn relay(metrics: &mut Metrics, workers: &Arc<[Arc<Counters>]>) {
-    let sum = summing(workers, |worker| &*worker.relay);
-    let mut counter = |name, help, of: fn(&RelayCounters) -> &Counter| {
-        let sum = sum.clone();
-        metrics.counter(name, help, move || sum(of));
-    };
-    counter("relay_received", "Datagrams from clients", |c| &c.received);
-    counter("relay_received_bytes", "Payload bytes from clients", |c| {
-        &c.received_bytes
-    });
-    counter(
-        "relay_to_target",
-        "Datagrams passed on to the target",
-        |c| &c.to_target,
+    let sum = summing(workers, |worker: &Counters| &*worker.relay);
+    metrics.group(
+        sum.clone(),
+        &[
+            ("relay_received", "Datagrams from clients", |c| &c.received),
+            ("relay_received_bytes", "Payload bytes from clients", |c| {
+                &c.received_bytes
+            }),
+            (
+                "relay_to_target",
+                "Datagrams passed on to the target",
+                |c| &c.to_target,
+            ),
+            ("relay_answers", "Datagrams from the target", |c| &c.answers),
+            ("relay_answer_bytes", "Payload bytes from the target", |c| {
+                &c.answer_bytes
+            }),
+            ("relay_to_clients", "Datagrams passed on to clients", |c| {
+                &c.to_clients
+            }),
+            ("relay_sessions_opened", "Sessions begun", |c| {
+                &c.sessions_opened
+            }),
+            (
+                "relay_sessions_expired",
+                "Sessions ended as nothing passed",
+                |c| &c.sessions_expired,
+            ),
+            (
+                "relay_sessions_displaced",
+                "Sessions ended for another client's",
+                |c| &c.sessions_displaced,
+            ),
+        ],
     );
-    counter("relay_answers", "Datagrams from the target", |c| &c.answers);
-    counter("relay_answer_bytes", "Payload bytes from the target", |c| {
-        &c.answer_bytes
-    });
-    counter("relay_to_clients", "Datagrams passed on to clients", |c| {
-        &c.to_clients
-    });
-    counter("relay_sessions_opened", "Sessions begun", |c| {
-        &c.sessions_opened
-    });
-    counter(
-        "relay_sessions_expired",
-        "Sessions ended as nothing passed",
-        |c| &c.sessions_expired,
-    );
-    counter(
-        "relay_sessions_displaced",
-        "Sessions ended for another client's",
-        |c| &c.sessions_displaced,
-    );
-    let open = sum.clone();
     metrics.gauge("relay_sessions_open", "Sessions open now", move || {
-        open(|c| &c.sessions_open)
+        sum(|c| &c.sessions_open)
     });
     let workers = Arc::clone(workers);
     metrics.counters(
@@ -180,7 +181,7 @@ fn faults(metrics: &mut Metrics, workers: &Arc<[Arc<Counters>]>, live: Arc<Live>
             totals(workers.iter().flat_map(faults))
         });
     }
-    let sum = summing(workers, |worker| &*worker.proxy);
+    let sum = summing(workers, |worker: &Counters| &*worker.proxy);
     let help = "Requests answered with a failure that was ordered";
     metrics.counter("failed_as_ordered", help, move || {
         sum(|c| &c.failed_as_ordered)
@@ -194,25 +195,4 @@ fn faults(metrics: &mut Metrics, workers: &Arc<[Arc<Counters>]>, live: Arc<Live>
             ("seed", orders.seed.to_string()),
         ]
     });
-}
-
-/// Counts of the same name added up, each name at its first place.
-fn totals(counts: impl Iterator<Item = (&'static str, u64)>) -> Vec<(&'static str, u64)> {
-    let mut totals: Vec<(&'static str, u64)> = Vec::new();
-    for (name, count) in counts {
-        match totals.iter_mut().find(|(known, _)| *known == name) {
-            Some((_, total)) => *total += count,
-            None => totals.push((name, count)),
-        }
-    }
-    totals
-}
-
-/// What adds one counter up over all workers.
-pub(crate) fn summing<C>(
-    workers: &Arc<[Arc<Counters>]>,
-    part: fn(&Counters) -> &C,
-) -> impl Fn(fn(&C) -> &Counter) -> u64 + Clone + use<C> {
-    let workers = Arc::clone(workers);
-    move |of| workers.iter().map(|worker| of(part(worker)).value()).sum()
 }

@@ -9,7 +9,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use netio::icmp::open::{self, OpenError};
 use netio::icmp::{
-    Binding, Endpoint, Hears, HeldPort, Notice, PathMtu, Received, Sent, SocketKind, Tuning,
+    Binding, Endpoint, Hears, HeldPort, Notice, PathMtu, Received, Sent, SocketKind, Tuning, route,
 };
 use netproto::icmp::Version;
 
@@ -193,7 +193,7 @@ struct Opening {
 impl Opening {
     fn new(config: &Config, mut target: SocketAddr) -> Result<Opening> {
         target.set_port(config.method.port());
-        let source = open::source_for(target, &config.binding)?;
+        let source = route::source_for(target, &config.binding)?;
         Ok(Opening {
             version: Version::of(target.ip()),
             // Raw sockets need the source that the checksum covers; all get the same.

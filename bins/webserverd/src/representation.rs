@@ -6,7 +6,8 @@ use std::sync::Arc;
 use std::time::SystemTime;
 
 use bytes::Bytes;
-use netio::http::response::{FilePart, OpenFile, Piece};
+use netio::http::file::{FilePart, OpenFile};
+use netio::http::response::Piece;
 use rustix::io::Errno;
 
 use crate::document::Document;

@@ -39,6 +39,27 @@ impl Counter {
     }
 }
 
+/// What adds one counter up over all workers; `part` is the struct that it stands in.
+pub fn summing<W, C>(
+    workers: &[Arc<W>],
+    part: fn(&W) -> &C,
+) -> impl Fn(fn(&C) -> &Counter) -> u64 + Clone + use<W, C> {
+    let workers: Arc<[Arc<W>]> = workers.into();
+    move |of| workers.iter().map(|worker| of(part(worker)).value()).sum()
+}
+
+/// Counts of the same name added up, each name at its first place.
+pub fn totals(counts: impl Iterator<Item = (&'static str, u64)>) -> Vec<(&'static str, u64)> {
+    let mut totals: Vec<(&'static str, u64)> = Vec::new();
+    for (name, count) in counts {
+        match totals.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, total)) => *total += count,
+            None => totals.push((name, count)),
+        }
+    }
+    totals
+}
+
 /// What one worker's HTTP server counts.
 #[derive(Debug, Default)]
 pub struct HttpCounters {
@@ -114,7 +135,7 @@ pub struct HttpTotals {
 impl HttpTotals {
     /// Adds up what the workers have counted so far.
     pub fn of(workers: &[Arc<HttpCounters>]) -> HttpTotals {
-        let sum = |of: fn(&HttpCounters) -> &Counter| workers.iter().map(|w| of(w).value()).sum();
+        let sum = summing(workers, |http: &HttpCounters| http);
         HttpTotals {
             connections_open: sum(|c| &c.open),
             connections_accepted: sum(|c| &c.accepted),
@@ -136,6 +157,9 @@ impl HttpTotals {
         }
     }
 }
+
+/// A counter's name, its help, and which of the struct's it is.
+pub type Row<C> = (&'static str, &'static str, fn(&C) -> &Counter);
 
 /// The figures of a daemon, by the names under which /metrics shows them.
 #[derive(Debug)]
@@ -165,6 +189,19 @@ impl Metrics {
         read: impl Fn() -> u64 + Send + Sync + 'static,
     ) {
         self.figure(name, help, MetricType::Gauge, move || vec![("", read())]);
+    }
+
+    /// Shows several counters of one struct; `sum` says what each comes to over all workers, as
+    /// [`summing`] does.
+    pub fn group<C: 'static>(
+        &mut self,
+        sum: impl Fn(fn(&C) -> &Counter) -> u64 + Clone + Send + Sync + 'static,
+        rows: &[Row<C>],
+    ) {
+        for &(name, help, counter) in rows {
+            let sum = sum.clone();
+            self.counter(name, help, move || sum(counter));
+        }
     }
 
     /// Shows counts of one name that differ by what `label` says of them.
@@ -200,77 +237,80 @@ impl Metrics {
 
     /// Shows what the HTTP servers of all workers count.
     pub fn http(&mut self, workers: &[Arc<HttpCounters>]) {
-        let sum = |of: fn(&HttpCounters) -> &Counter| {
-            let workers = workers.to_vec();
-            move || workers.iter().map(|worker| of(worker).value()).sum()
-        };
-        let mut counter = |name, help, of| self.counter(name, help, sum(of));
-        counter("http_connections_accepted", "Connections accepted", |c| {
-            &c.accepted
+        let sum = summing(workers, |http: &HttpCounters| http);
+        self.group(
+            sum.clone(),
+            &[
+                ("http_connections_accepted", "Connections accepted", |c| {
+                    &c.accepted
+                }),
+                (
+                    "http_accept_failed",
+                    "Accepts that failed for want of descriptors",
+                    |c| &c.accept_failed,
+                ),
+                (
+                    "http_requests_refused",
+                    "Requests that could not be read",
+                    |c| &c.refused,
+                ),
+                (
+                    "http_requests_forbidden",
+                    "Requests answered with 403, as --allow leaves their client out",
+                    |c| &c.forbidden,
+                ),
+                (
+                    "http_requests_rate_limited",
+                    "Requests answered with 429, as their client asks too fast",
+                    |c| &c.rate_limited,
+                ),
+                (
+                    "http_connections_late",
+                    "Connections ended by a deadline",
+                    |c| &c.late,
+                ),
+                ("http_connections_broken", "Connections that broke", |c| {
+                    &c.broken
+                }),
+                (
+                    "http_tls_handshakes_failed",
+                    "Connections that did not come to speak TLS",
+                    |c| &c.tls_failed,
+                ),
+                (
+                    "http_rendered_bytes",
+                    "Bytes of answers, but for streamed bodies",
+                    |c| &c.bytes_sent,
+                ),
+            ],
+        );
+        let open = sum.clone();
+        self.gauge("http_connections_open", "Connections open now", move || {
+            open(|c| &c.open)
         });
-        counter(
-            "http_accept_failed",
-            "Accepts that failed for want of descriptors",
-            |c| &c.accept_failed,
-        );
-        counter(
-            "http_requests_refused",
-            "Requests that could not be read",
-            |c| &c.refused,
-        );
-        counter(
-            "http_requests_forbidden",
-            "Requests answered with 403, as --allow leaves their client out",
-            |c| &c.forbidden,
-        );
-        counter(
-            "http_requests_rate_limited",
-            "Requests answered with 429, as their client asks too fast",
-            |c| &c.rate_limited,
-        );
-        counter(
-            "http_connections_late",
-            "Connections ended by a deadline",
-            |c| &c.late,
-        );
-        counter("http_connections_broken", "Connections that broke", |c| {
-            &c.broken
-        });
-        counter(
-            "http_tls_handshakes_failed",
-            "Connections that did not come to speak TLS",
-            |c| &c.tls_failed,
-        );
-        counter(
-            "http_rendered_bytes",
-            "Bytes of answers, but for streamed bodies",
-            |c| &c.bytes_sent,
-        );
-        self.gauge(
-            "http_connections_open",
-            "Connections open now",
-            sum(|c| &c.open),
-        );
-        let (many, fast) = (sum(|c| &c.turned_away_many), sum(|c| &c.turned_away_fast));
+        let turned_away = sum.clone();
         self.counters(
             "http_connections_turned_away",
             "Connections closed at once, by what their client had too much of",
             "reason",
-            move || vec![("client_connections", many()), ("connection_rate", fast())],
+            move || {
+                vec![
+                    ("client_connections", turned_away(|c| &c.turned_away_many)),
+                    ("connection_rate", turned_away(|c| &c.turned_away_fast)),
+                ]
+            },
         );
-        let workers = workers.to_vec();
         self.counters(
             "http_answers",
             "Answers by the class of their status",
             "class",
             move || {
-                let of = |index: usize| workers.iter().map(|w| w.answers[index].value()).sum();
                 vec![
-                    ("1xx", of(0)),
-                    ("2xx", of(1)),
-                    ("3xx", of(2)),
-                    ("4xx", of(3)),
-                    ("5xx", of(4)),
+                    ("1xx", sum(|c| &c.answers[0])),
+                    ("2xx", sum(|c| &c.answers[1])),
+                    ("3xx", sum(|c| &c.answers[2])),
+                    ("4xx", sum(|c| &c.answers[3])),
+                    ("5xx", sum(|c| &c.answers[4])),
                 ]
             },
         );

@@ -4,15 +4,12 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use netio::admin::Panel;
-use netio::http::tunnel::TunnelCounters;
-use netio::telemetry::{Counter, HttpTotals};
+use netio::telemetry::{HttpTotals, summing};
 use serde::Serialize;
 
 use super::Shown;
 use crate::cache::store::Store;
-use crate::counters::ProxyCounters;
-use crate::metrics::{Counters, summing};
-use crate::relay::RelayCounters;
+use crate::metrics::Counters;
 
 /// Adds its members.
 pub(super) fn add(panel: &mut Panel, shown: &Shown) {
@@ -44,8 +41,7 @@ struct CacheTotals {
 
 impl CacheTotals {
     fn of(workers: &Arc<[Arc<Counters>]>, store: &Store) -> CacheTotals {
-        let sum = summing(workers, |worker| &*worker.proxy);
-        let sum = |of: fn(&ProxyCounters) -> &Counter| sum(of);
+        let sum = summing(workers, |worker: &Counters| &*worker.proxy);
         CacheTotals {
             hits: sum(|c| &c.hits),
             stale: sum(|c| &c.stale),
@@ -73,9 +69,8 @@ struct TunnelTotals {
 
 impl TunnelTotals {
     fn of(workers: &Arc<[Arc<Counters>]>) -> TunnelTotals {
-        let sum = summing(workers, |worker| &*worker.proxy.tunnels);
-        let sum = |of: fn(&TunnelCounters) -> &Counter| sum(of);
-        let denied = summing(workers, |worker| &*worker.proxy);
+        let sum = summing(workers, |worker: &Counters| &*worker.proxy.tunnels);
+        let denied = summing(workers, |worker: &Counters| &*worker.proxy);
         TunnelTotals {
             open: sum(|c| &c.open),
             opened: sum(|c| &c.opened),
@@ -105,8 +100,7 @@ struct RelayTotals {
 
 impl RelayTotals {
     fn of(workers: &Arc<[Arc<Counters>]>) -> RelayTotals {
-        let sum = summing(workers, |worker| &*worker.relay);
-        let sum = |of: fn(&RelayCounters) -> &Counter| sum(of);
+        let sum = summing(workers, |worker: &Counters| &*worker.relay);
         let dropped = workers.iter().flat_map(|worker| worker.relay.dropped());
         RelayTotals {
             sessions_open: sum(|c| &c.sessions_open),

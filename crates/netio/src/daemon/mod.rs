@@ -104,19 +104,17 @@ where
     let runtime = Builder::new_current_thread()
         .enable_all()
         .build_local(LocalOptions::default())?;
-    runtime.block_on(serve_until_stopped(setup, equip, work))
+    let start = |stations| {
+        let (equipment, panel) = equip(stations);
+        Crew::start(equipment, work).map(|crew| (crew, panel))
+    };
+    runtime.block_on(serve_until_stopped(setup, start))
 }
 
-async fn serve_until_stopped<E, W, F>(
+async fn serve_until_stopped(
     setup: &Setup,
-    equip: impl FnOnce(Vec<Station>) -> (Vec<E>, Panel),
-    work: W,
-) -> Result<(), DaemonError>
-where
-    E: Send + 'static,
-    W: Fn(E) -> F + Clone + Send + 'static,
-    F: Future<Output = io::Result<()>>,
-{
+    start: impl FnOnce(Vec<Station>) -> io::Result<(Crew, Panel)>,
+) -> Result<(), DaemonError> {
     let reload = Reload::of(setup)?;
     let mut signals = StopSignals::catch(reload.is_none())?;
     let (stopper, stop) = shutdown::channel();
@@ -137,7 +135,7 @@ where
         listens: Arc::clone(&listens),
         stop: stop.clone(),
     });
-    let (equipment, mut panel) = equip(stations.collect());
+    let (mut crew, mut panel) = start(stations.collect())?;
     let metrics = &mut panel.metrics;
     if let Some(writer) = &log_writer {
         let help = "Lines of the access log dropped as the reader was too slow";
@@ -148,7 +146,6 @@ where
         metrics.counter("access_log_write_failed", help, file.failure_counter());
     }
 
-    let mut crew = Crew::start(equipment, work)?;
     if let Some(listener) = admin {
         tokio::task::spawn_local(admin::run(listener, panel, stop));
     }

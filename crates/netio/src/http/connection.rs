@@ -2,14 +2,15 @@
 //!
 //! What can be answered from memory is: all requests that wait in the buffer are answered with one
 //! write. What cannot goes through [`exchange`], one at a time. [`refusal`] is for those that are not
-//! answered at all.
+//! answered at all, [`read`] waits for the next. Over TLS it begins with [`encrypt`].
 
+mod encrypt;
 mod exchange;
+mod read;
 mod refusal;
 
 use std::io;
 use std::net::SocketAddr;
-use std::pin::pin;
 use std::time::Instant;
 
 use netproto::http::Status;
@@ -28,7 +29,6 @@ use super::toxic::ToxicSource;
 use super::transport::Transport;
 use super::tunnel::Tunnel;
 use crate::access_log::Entry;
-use crate::tls::{HandshakeError, Tls};
 use crate::watch::Sentry;
 
 /// Answers that wait to be written before more requests of the same buffer are answered.
@@ -44,7 +44,7 @@ pub(super) async fn run<S: Service>(
     let opened = match &server.settings.tls {
         None => Some(Ok(Stream::from(tcp))),
         // Boxed: a connection that is open need not be as large as one that is being opened.
-        Some(tls) => Box::pin(encrypt(server, tls, tcp, &sentry)).await,
+        Some(tls) => Box::pin(encrypt::encrypt(server, tls, tcp, &sentry)).await,
     };
     let (stream, is_understood) = match opened {
         Some(Ok(stream)) => (stream, true),
@@ -60,46 +60,6 @@ pub(super) async fn run<S: Service>(
         connection.flush().await.map(|()| End::Linger)
     };
     connection.end(end).await;
-}
-
-/// Opens a connection over TLS; what speaks something else is given back. `None` when there is
-/// nobody to talk to. A handshake may take as long as a head, and once stopping has begun as long
-/// as a request that may be on its way.
-async fn encrypt<S>(
-    server: &Server<S>,
-    tls: &Tls,
-    tcp: TcpStream,
-    sentry: &Sentry,
-) -> Option<Result<Stream, TcpStream>> {
-    let Server {
-        settings, counters, ..
-    } = server;
-    sentry.allow(settings.head);
-    let mut stop_runs = false;
-    let mut accepting = pin!(tls.accept(tcp));
-    let accepted = sentry.wait(|context| {
-        let polled = accepting.as_mut().poll(context).map(Ok);
-        if polled.is_pending() && !stop_runs && server.watch.is_stopping() {
-            stop_runs = true;
-            sentry.allow(settings.stop_grace);
-        }
-        polled
-    });
-    match accepted.await {
-        Ok(Ok(stream)) => Some(Ok(stream.into())),
-        Ok(Err(HandshakeError::NotTls(tcp))) => {
-            counters.tls_failed.add(1);
-            Some(Err(tcp))
-        }
-        Ok(Err(HandshakeError::Broken)) => {
-            counters.tls_failed.add(1);
-            None
-        }
-        Err(_) => {
-            counters.late.add(1);
-            None
-        }
-    }
 }
 
 /// What the first request of the buffer turned out to be; `head` is the length of its head.
@@ -219,58 +179,6 @@ impl<'s, S: Service> Connection<'s, S> {
                 }
             }
         }
-    }
-
-    /// Reads more of the next request.
-    async fn read(&mut self) -> io::Result<Option<End>> {
-        let is_idle = self.transport.input.is_empty();
-        if is_idle {
-            self.transport.rest();
-        }
-        self.set_deadline(is_idle);
-        match self.fill().await {
-            Ok(0) => Ok(Some(End::Gone)),
-            Ok(_) => Ok(None),
-            Err(error) if error.kind() != io::ErrorKind::TimedOut => Err(error),
-            Err(_) if is_idle => Ok(Some(End::Linger)),
-            Err(_) => {
-                self.server.counters.late.add(1);
-                let why = "the request head did not come in time";
-                self.refuse(StatusCode::REQUEST_TIMEOUT, why);
-                self.flush().await?;
-                Ok(Some(End::Linger))
-            }
-        }
-    }
-
-    /// A head may take so long from its first byte to its last, and a connection may be idle so
-    /// long before that.
-    fn set_deadline(&mut self, is_idle: bool) {
-        let settings = &self.server.settings;
-        let patience = match (is_idle, self.served > 0) {
-            _ if self.stop_runs || self.head_began.is_some() => return,
-            (true, true) => settings.idle,
-            (true, false) => settings.head,
-            (false, _) => {
-                self.head_began = Some(Instant::now());
-                settings.head
-            }
-        };
-        self.transport.sentry.allow(patience);
-    }
-
-    /// Reads. When stopping begins, a request may be on its way: it is waited for a little.
-    async fn fill(&mut self) -> io::Result<usize> {
-        let settings = &self.server.settings;
-        let limit = settings.limits.head_bytes();
-        if !self.stop_runs {
-            if let Some(count) = self.transport.fill_unless_stopping(limit).await? {
-                return Ok(count);
-            }
-            self.stop_runs = true;
-            self.transport.sentry.allow(settings.stop_grace);
-        }
-        self.transport.fill(limit).await
     }
 
     /// Answers the requests in the buffer for as long as that takes no waiting.

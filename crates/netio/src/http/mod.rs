@@ -3,9 +3,10 @@
 //!
 //! [`transport`] is the ground of both sides: a stream with its buffers and its deadline; `stream`
 //! is plain TCP or TLS, or either through a worse network ([`toxic`]).
-//! [`server`] accepts and holds the bounds, [`door`] says who may connect and ask how often, `connection` runs one connection, and a program
-//! answers through [`server::Service`] with a [`response::Response`]. [`client`] is the other side,
-//! and [`pool`] keeps its idle connections.
+//! [`server`] accepts and holds the bounds, [`door`] says who may connect and ask how often,
+//! `connection` runs one connection, and a program answers through [`server::Service`] with a
+//! [`response::Response`], which may carry a [`mod@file`]. [`client`] is the other side, and [`pool`]
+//! keeps its idle connections.
 
 mod acknowledged;
 pub mod body;
@@ -13,6 +14,7 @@ pub mod buffer;
 pub mod client;
 mod connection;
 pub mod door;
+pub mod file;
 pub mod outbox;
 pub mod pool;
 pub mod response;

@@ -12,7 +12,7 @@ use smallvec::SmallVec;
 use socket2::SockRef;
 
 use super::buffer::Buffers;
-use super::response::FilePart;
+use super::file::FilePart;
 use super::stream::Stream;
 
 /// A body up to this size is copied behind its head: cheaper than one more piece to gather.

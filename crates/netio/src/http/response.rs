@@ -3,10 +3,7 @@
 
 use std::fmt;
 use std::io;
-use std::ops::Range;
-use std::os::fd::{AsFd, BorrowedFd, OwnedFd};
 use std::pin::Pin;
-use std::sync::Arc;
 
 use bytes::Bytes;
 use futures_core::Stream;
@@ -14,9 +11,9 @@ use netproto::http::body::LAST_CHUNK;
 use netproto::http::status::StatusCode;
 use netproto::http::version::Version;
 use netproto::http::write::{self, SerializeError};
-use rustix::fs::{Stat, fstat};
 use smallvec::SmallVec;
 
+use super::file::FilePart;
 use super::tunnel::Tunnel;
 use crate::watch::DATE_BYTES;
 
@@ -317,65 +314,6 @@ pub enum Body {
         /// What Content-Length says, if anything.
         length: Option<u64>,
     },
-}
-
-/// A file as it was when it was found.
-#[derive(Debug)]
-pub struct OpenFile {
-    descriptor: OwnedFd,
-    length: u64,
-    modified: (i64, u32),
-}
-
-impl OpenFile {
-    /// The file behind `descriptor`, which is open for reading, as it is now.
-    ///
-    /// # Errors
-    /// The system does not tell what it is.
-    pub fn new(descriptor: OwnedFd) -> io::Result<OpenFile> {
-        let stat = fstat(&descriptor)?;
-        Ok(OpenFile {
-            length: stat.st_size.unsigned_abs(),
-            modified: modified(&stat),
-            descriptor,
-        })
-    }
-
-    /// Whether nobody has written to it. One that is longer now may have been appended to or written
-    /// anew, and nothing tells which.
-    ///
-    /// # Errors
-    /// The system does not tell.
-    pub fn stands(&self) -> io::Result<bool> {
-        let stat = fstat(&self.descriptor)?;
-        Ok(stat.st_size.unsigned_abs() == self.length && modified(&stat) == self.modified)
-    }
-}
-
-fn modified(stat: &Stat) -> (i64, u32) {
-    (stat.st_mtime, stat.st_mtime_nsec as u32)
-}
-
-impl AsFd for OpenFile {
-    fn as_fd(&self) -> BorrowedFd<'_> {
-        self.descriptor.as_fd()
-    }
-}
-
-/// Some bytes of a file.
-#[derive(Clone, Debug)]
-pub struct FilePart {
-    /// The file.
-    pub file: Arc<OpenFile>,
-    /// Which bytes of it.
-    pub range: Range<u64>,
-}
-
-impl FilePart {
-    /// How many bytes.
-    pub fn length(&self) -> u64 {
-        self.range.end - self.range.start
-    }
 }
 
 /// One of several pieces of a body.

@@ -1,9 +1,10 @@
 //! ICMP sockets, and all that ping and traceroute need of the kernel besides.
 //!
-//! Read in this order: [`open`] (which kind of socket the kernel grants), [`Endpoint`] (send,
-//! receive, the error queue), [`crate::stamp`] (the kernel's timestamps on the monotonic clock),
-//! [`privileges`] (given up once the sockets are open), [`wait`] (sleep until a socket, a signal or a deadline), [`names`] (addresses to names and
-//! back), [`lookups`] (what is asked about addresses beside the probing).
+//! Read in this order: [`open`] (which kind of socket the kernel grants), [`route`] (what it knows
+//! of the way), [`Endpoint`] (send, receive, the error queue), [`crate::stamp`] (the kernel's
+//! timestamps on the monotonic clock), [`privileges`] (given up once the sockets are open), [`wait`]
+//! (sleep until a socket, a signal or a deadline), [`names`] (addresses to names and back),
+//! [`lookups`] (what is asked about addresses beside the probing).
 
 mod control;
 mod endpoint;
@@ -12,6 +13,7 @@ pub mod names;
 pub mod open;
 mod options;
 pub mod privileges;
+pub mod route;
 pub mod wait;
 
 pub use crate::stamp::{Stamp, StampSource};
