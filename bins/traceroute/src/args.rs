@@ -178,7 +178,8 @@ pub struct Args {
     #[arg(long, help_heading = TOLD)]
     back: bool,
     /// After the hops, tell what the answers say about the path: NAT, rewritten DSCP or ECN, small
-    /// links, another way back
+    /// links, another way back, routers that limit their answers (which takes more than three
+    /// probes: -q 10, or --report, which tells it always)
     #[arg(long, help_heading = TOLD)]
     diagnose: bool,
     /// Find every path: all next hops of each router, by flows that load balancers spread

@@ -1,13 +1,16 @@
 //! What the answers of a trace tell about the path besides its routers. Pure: fates in, findings
 //! out, each at the hop where it was first seen.
 
+use std::collections::BTreeMap;
+
 use crate::probe::{Answer, Rewritten};
 use crate::report::text::hops_back;
 use crate::session::{Fate, MtuNote};
+use crate::silence::{self, Record, Silence};
 
 /// Something about the path, and the hop at which it was first seen. What did it lies between this
 /// hop's predecessor and this hop.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Finding {
     /// The TTL at which it was first seen.
     pub ttl: u8,
@@ -16,7 +19,7 @@ pub struct Finding {
 }
 
 /// What was found.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum What {
     /// Addresses, ports or checksum of the probe arrived as others than were sent: a NAT.
     Nat(Rewritten),
@@ -42,6 +45,8 @@ pub enum What {
         /// Hops back, this one included.
         hops: u16,
     },
+    /// The hop left probes unanswered that were not lost.
+    Silence(Silence),
 }
 
 /// Watches a trace.
@@ -52,6 +57,8 @@ pub struct Diagnosis {
     seen_class: u8,
     /// By how many hops the way back differed last.
     detour: i32,
+    /// What the probes of each TTL came to.
+    records: BTreeMap<u8, Record>,
 }
 
 impl Diagnosis {
@@ -62,6 +69,7 @@ impl Diagnosis {
             nat: Rewritten::default(),
             seen_class: traffic_class,
             detour: 0,
+            records: BTreeMap::new(),
         }
     }
 
@@ -73,6 +81,10 @@ impl Diagnosis {
             Some(MtuNote::Found { mtu }) => found.push(What::BlackHole { mtu }),
             None => {}
         }
+        if let Some(sent) = fate.sent {
+            let record = self.records.entry(fate.ttl).or_default();
+            record.add(sent, fate.answer.is_some());
+        }
         if let Some(answer) = &fate.answer {
             found.extend(self.rewritten(answer));
             found.extend(self.class(answer));
@@ -83,6 +95,16 @@ impl Diagnosis {
             what,
         };
         found.into_iter().map(at).collect()
+    }
+
+    /// What all fates together add.
+    pub fn conclude(&self) -> Vec<Finding> {
+        let hops: Vec<(u8, &Record)> = self.records.iter().map(|(ttl, it)| (*ttl, it)).collect();
+        let found = silence::judge(&hops).into_iter().map(|silence| Finding {
+            ttl: silence.ttl,
+            what: What::Silence(silence),
+        });
+        found.collect()
     }
 
     fn rewritten(&mut self, answer: &Answer) -> Option<What> {
@@ -148,6 +170,7 @@ impl Finding {
             What::WayBack { hops } => {
                 format!("hop {ttl}: its answers come {hops} hops back, as far as their TTL tells")
             }
+            What::Silence(silence) => silence.line(),
         }
     }
 }
@@ -198,6 +221,7 @@ mod tests {
         Fate {
             ttl,
             first_of_hop: true,
+            sent: None,
             answer: Some(Answer {
                 from: [10, 0, 0, ttl].into(),
                 rtt: Duration::ZERO,

@@ -18,6 +18,7 @@ pub mod prober;
 pub mod report;
 pub mod rounds;
 pub mod session;
+pub mod silence;
 mod sockets;
 pub mod tracing;
 pub mod wire;

@@ -18,6 +18,7 @@ use crate::mark::Mark;
 use crate::probe::Answer;
 use crate::rounds::{Change, Rounds};
 use crate::session::{Fate, MtuNote};
+use crate::silence::Silence;
 use crate::tracing::{self, Event};
 
 /// Of the format; rises when a field changes its meaning or goes.
@@ -83,6 +84,8 @@ enum Line<'a> {
         ttl: u8,
         kind: &'static str,
         text: String,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        figures: Option<SilenceFigures>,
     },
     NotSent {
         reason: String,
@@ -130,6 +133,40 @@ struct Row {
     seen_traffic_class: Option<u8>,
     extensions: Option<String>,
     mtu_octets: Option<u32>,
+}
+
+/// Why a hop's silence is no loss.
+#[derive(Debug, Serialize)]
+struct SilenceFigures {
+    sent: u64,
+    answered: u64,
+    burst: Option<usize>,
+    interval_ms: Option<f64>,
+    interval_least_ms: Option<f64>,
+    interval_most_ms: Option<f64>,
+    beyond_ttl: Option<u8>,
+    beyond_sent: Option<u64>,
+    beyond_answered: Option<u64>,
+    chance: f64,
+}
+
+impl From<&Silence> for SilenceFigures {
+    fn from(silence: &Silence) -> SilenceFigures {
+        let gaps = silence.bucket.and_then(|it| it.gaps);
+        let ms = |it: Duration| thousandths(it.as_secs_f64() * 1e3);
+        SilenceFigures {
+            sent: silence.here.sent,
+            answered: silence.here.answered,
+            burst: silence.bucket.map(|it| it.burst),
+            interval_ms: gaps.map(|it| ms(it.mean)),
+            interval_least_ms: gaps.map(|it| ms(it.least)),
+            interval_most_ms: gaps.map(|it| ms(it.most)),
+            beyond_ttl: silence.beyond.and_then(|it| it.ttl),
+            beyond_sent: silence.beyond.map(|it| it.probes.sent),
+            beyond_answered: silence.beyond.map(|it| it.probes.answered),
+            chance: silence.chance(),
+        }
+    }
 }
 
 /// Writes the lines.
@@ -185,11 +222,16 @@ impl<W: Write> Json<W> {
             }
         }
         self.hop()?;
+        findings.extend(self.diagnosis.conclude());
         for finding in findings {
             self.line(&Line::Finding {
                 ttl: finding.ttl,
                 kind: kind(&finding),
                 text: finding.line(),
+                figures: match &finding.what {
+                    What::Silence(silence) => Some(silence.into()),
+                    _ => None,
+                },
             })?;
         }
         Ok(())
@@ -251,6 +293,14 @@ impl<W: Write> Json<W> {
                 worst_ms: ms(figures.worst()),
                 stdev_ms: figures.stdev_ms().map(thousandths),
                 jitter_ms: ms(figures.jitter()),
+            })?;
+        }
+        for silence in rounds.silences() {
+            self.line(&Line::Finding {
+                ttl: silence.ttl,
+                kind: silence.kind(),
+                text: silence.line(),
+                figures: Some((&silence).into()),
             })?;
         }
         Ok(())
@@ -339,5 +389,6 @@ fn kind(finding: &Finding) -> &'static str {
         What::Mtu { .. } => "mtu",
         What::BlackHole { .. } => "black_hole",
         What::WayBack { .. } => "way_back",
+        What::Silence(silence) => silence.kind(),
     }
 }

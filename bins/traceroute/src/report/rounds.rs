@@ -100,6 +100,7 @@ impl<W: Write> Table<W> {
 
     /// The table.
     pub fn table(&mut self, rounds: &Rounds) -> io::Result<()> {
+        let silences = rounds.silences();
         let mut rows = Vec::new();
         for (ttl, hop) in rounds.hops() {
             let mut host = Vec::new();
@@ -111,6 +112,9 @@ impl<W: Write> Table<W> {
                 && let Some(sign) = mark.sign(Version::of(address))
             {
                 write!(host, " {sign}")?;
+            }
+            if let Some(silence) = silences.iter().find(|it| it.ttl == ttl) {
+                write!(host, " {}", silence.mark())?;
             }
             rows.push((
                 ttl,
@@ -147,6 +151,9 @@ impl<W: Write> Table<W> {
                 }
             }
             writeln!(self.out)?;
+        }
+        for silence in &silences {
+            writeln!(self.out, "{}", silence.line())?;
         }
         self.out.flush()
     }

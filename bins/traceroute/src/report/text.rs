@@ -93,6 +93,9 @@ impl<W: Write> Report<W> {
             }
         }
         writeln!(self.out)?;
+        if let Some(diagnosis) = &self.diagnosis {
+            self.findings.extend(diagnosis.conclude());
+        }
         for finding in &self.findings {
             writeln!(self.out, "{}", finding.line())?;
         }

@@ -11,6 +11,7 @@ use crate::mark::Mark;
 use crate::probe::{Heard, NotSent, Probe};
 use crate::prober::Prober;
 use crate::session::Waits;
+use crate::silence::{self, Record, Silence};
 pub use figures::Figures;
 
 /// How many probes may be waited for at once.
@@ -65,6 +66,8 @@ pub struct Hop {
     pub mark: Option<Mark>,
     /// What its probes amount to, whoever answered them.
     pub figures: Figures,
+    /// The same probes one by one, as far as that is kept.
+    record: Record,
 }
 
 impl Hop {
@@ -147,6 +150,12 @@ impl Rounds {
         hops.find(|(_, hop)| hop.mark == Some(Mark::Arrived))
     }
 
+    /// Which hops left probes unanswered that were not lost.
+    pub fn silences(&self) -> Vec<Silence> {
+        let hops: Vec<(u8, &Record)> = self.hops().map(|(ttl, hop)| (ttl, &hop.record)).collect();
+        silence::judge(&hops)
+    }
+
     fn hop(&mut self, ttl: u8) -> &mut Hop {
         &mut self.hops[usize::from(ttl - self.plan.first_ttl)]
     }
@@ -193,12 +202,16 @@ impl Rounds {
         }
     }
 
-    /// Nobody answered the probe.
-    fn lost(&mut self, ttl: u8) {
+    /// Nobody answered the probe, which was sent then unless this host refused it.
+    fn lost(&mut self, ttl: u8, sent: Option<Instant>) {
         if self.end.is_some_and(|end| ttl > end.ttl) {
             return;
         }
-        self.hop(ttl).figures.lost();
+        let hop = self.hop(ttl);
+        hop.figures.lost();
+        if let Some(at) = sent {
+            hop.record.add(at, false);
+        }
         if self.end.is_some_and(|end| end.ttl == ttl) {
             self.lost_at_end += 1;
             if self.lost_at_end >= LOST_BEFORE_LOOKING_ON && ttl < self.plan.max_ttl {
@@ -272,13 +285,13 @@ impl Prober for Rounds {
             left: None,
         };
         if let Some(forgotten) = self.waiting.insert(self.number, sent) {
-            self.lost(forgotten.ttl);
+            self.lost(forgotten.ttl, Some(forgotten.at));
         }
         self.sent(at);
     }
 
     fn on_not_sent(&mut self, _: NotSent, at: Instant) {
-        self.lost(self.ttl);
+        self.lost(self.ttl, None);
         self.sent(at);
     }
 
@@ -304,6 +317,7 @@ impl Prober for Rounds {
         self.longest = self.longest.max(Some(rtt));
         let hop = self.hop(ttl);
         hop.figures.answered(cycle, rtt);
+        hop.record.add(sent.at, true);
         let before = hop.latest;
         if before.is_none_or(|(_, its)| cycle > its) {
             hop.latest = Some((heard.from, cycle));
@@ -334,7 +348,7 @@ impl Prober for Rounds {
             .collect();
         for number in given_up {
             if let Some(sent) = self.waiting.remove(&number) {
-                self.lost(sent.ttl);
+                self.lost(sent.ttl, Some(sent.at));
             }
         }
         self.turn();

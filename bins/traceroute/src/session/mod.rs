@@ -48,6 +48,8 @@ pub struct Session {
 #[derive(Debug, Clone)]
 struct Place {
     state: State,
+    /// When its last probe left the hands of this program.
+    sent: Option<Instant>,
     note: Option<MtuNote>,
 }
 
@@ -90,6 +92,8 @@ pub struct Fate {
     pub ttl: u8,
     /// Whether it is the hop's first.
     pub first_of_hop: bool,
+    /// When it was sent; nothing for one that this host refused.
+    pub sent: Option<Instant>,
     /// What came back; nothing for one that is lost.
     pub answer: Option<Answer>,
     /// This host's own refusal to send so large a packet: the MTU.
@@ -104,6 +108,7 @@ impl Session {
         let end = plan.probes();
         let unsent = Place {
             state: State::Unsent,
+            sent: None,
             note: None,
         };
         Session {
@@ -308,6 +313,7 @@ impl Prober for Session {
             sent: at,
             left: None,
         };
+        self.places[self.next].sent = Some(at);
         self.sends.push(self.next);
         self.last_sent = Some(at);
         self.next += 1;
@@ -404,6 +410,7 @@ impl Prober for Session {
         let fate = Fate {
             ttl: self.plan.ttl(self.told),
             first_of_hop: self.told.is_multiple_of(usize::from(self.plan.queries)),
+            sent: place.sent,
             answer,
             too_large_here,
             note: place.note,

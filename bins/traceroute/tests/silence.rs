@@ -1,0 +1,157 @@
+//! Routers that limit their errors, told apart from loss, in networks of namespaces. Takes root.
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+mod peer;
+
+use peer::{OURS, left_out, written};
+use serde_json::Value;
+use testkit::netns::Chain;
+
+/// Has a node limit its errors to one each so many milliseconds, as Linux does by default.
+fn limit(chain: &Chain, node: usize, ms: u32) {
+    let settings = format!(
+        "cd /proc/sys/net && echo {ms} >ipv4/icmp_ratelimit && echo 6168 >ipv4/icmp_ratemask && \
+         echo {ms} >ipv6/icmp/ratelimit"
+    );
+    chain.run(node, "sh", &["-c", &settings]).unwrap();
+}
+
+/// Has a node lose 30 % of what passes it towards the server.
+fn lose(chain: &Chain, node: usize) {
+    let rule = "oifname right numgen random mod 100 < 30";
+    chain.drop_packets(node, "forward", rule).unwrap();
+}
+
+/// The lines of a run as JSON.
+fn lines(chain: &Chain, args: &[&str]) -> Vec<Value> {
+    let output = chain.command(0, OURS, args).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    let schema = include_str!("../../../docs/traceroute.schema.json");
+    let schema = serde_json::from_str(schema).unwrap();
+    let schema = jsonschema::JSONSchema::compile(&schema).unwrap();
+    let parsed = |line: &str| {
+        let value: Value = serde_json::from_str(line).unwrap();
+        assert!(schema.is_valid(&value), "{line}");
+        value
+    };
+    text.lines().map(parsed).collect()
+}
+
+/// What is found, and at which hop.
+fn findings(lines: &[Value]) -> Vec<(u64, &str)> {
+    let found = lines.iter().filter(|line| line["type"] == "finding");
+    found
+        .map(|line| {
+            (
+                line["ttl"].as_u64().unwrap(),
+                line["kind"].as_str().unwrap(),
+            )
+        })
+        .collect()
+}
+
+/// What the second of four routers is made to do.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fault {
+    /// It limits its errors to each host.
+    Limits,
+    /// It does, and the third loses 30 % of what passes it.
+    LimitsBeforeLoss,
+    /// It limits all its errors together; the kernel does that in a disorder of its own
+    /// (`icmp_global_allow`).
+    LimitsAll,
+    /// It loses 30 % of what passes it.
+    Loses,
+}
+
+impl Fault {
+    fn chain(self) -> Chain {
+        let chain = Chain::new(4).unwrap();
+        match self {
+            Fault::Limits => limit(&chain, 2, 500),
+            Fault::LimitsBeforeLoss => {
+                limit(&chain, 2, 500);
+                lose(&chain, 3);
+            }
+            Fault::LimitsAll => {
+                let settings = "cd /proc/sys/net/ipv4 && echo 1 >icmp_ratelimit && \
+                                echo 2 >icmp_msgs_per_sec && echo 4 >icmp_msgs_burst";
+                chain.run(2, "sh", &["-c", settings]).unwrap();
+                chain
+                    .run(
+                        2,
+                        "sh",
+                        &["-c", "echo 1 >/proc/sys/net/ipv6/icmp/ratelimit"],
+                    )
+                    .unwrap();
+            }
+            Fault::Loses => lose(&chain, 2),
+        }
+        chain
+    }
+}
+
+/// No more than once in a thousand runs may a finding come by chance; in these few none does.
+#[test]
+fn a_limited_router_and_loss_are_told_apart_again_and_again() {
+    const RUNS: usize = 4;
+    if left_out("a_limited_router_and_loss_are_told_apart_again_and_again") {
+        return;
+    }
+    let faults = [
+        Fault::Limits,
+        Fault::LimitsBeforeLoss,
+        Fault::LimitsAll,
+        Fault::Loses,
+    ];
+    let repeat = |fault: Fault| {
+        let chain = fault.chain();
+        for run in 0..RUNS {
+            let host = [chain.server_v4(), chain.server_v6()][run % 2].clone();
+            let args = ["--json", "-n", "--report", "-c", "50", "--interval", "0.1"];
+            let told = lines(&chain, &[&args, &[host.as_str()][..]].concat());
+            let found = findings(&told);
+            match fault {
+                Fault::Limits | Fault::LimitsBeforeLoss => {
+                    assert_eq!(found, [(2, "rate_limit")], "{fault:?}: {told:?}");
+                    let finding = told.iter().find(|it| it["type"] == "finding").unwrap();
+                    let interval = finding["figures"]["interval_ms"].as_f64().unwrap();
+                    // The kernel counts in ticks, and an answer waits for the next probe.
+                    assert!((450.0..600.0).contains(&interval), "{finding}");
+                }
+                Fault::LimitsAll => {
+                    assert_eq!(found.len(), 1, "{told:?}");
+                    assert_eq!(found[0].0, 2, "{told:?}");
+                }
+                Fault::Loses => assert_eq!(found, [], "{told:?}"),
+            }
+        }
+    };
+    std::thread::scope(|scope| {
+        for fault in faults {
+            scope.spawn(move || repeat(fault));
+        }
+    });
+}
+
+#[test]
+fn a_limited_router_is_marked_in_the_table_and_behind_a_trace() {
+    if left_out("a_limited_router_is_marked_in_the_table_and_behind_a_trace") {
+        return;
+    }
+    let chain = Fault::Limits.chain();
+    let host = chain.server_v4();
+    let args = ["-n", "--report", "-c", "50", "--interval", "0.1", &host];
+    let table = written(chain.command(0, OURS, &args));
+    assert!(table.contains("2  10.0.1.2 [rate limit]"), "{table}");
+    let expected = "hop 2: limits its answers: 1";
+    assert!(table.contains(expected), "{table}");
+    // A bucket of the kernel holds six tokens: of ten probes at once, six are answered.
+    let chain = Chain::new(10).unwrap();
+    limit(&chain, 2, 10_000);
+    let host = chain.server_v4();
+    let told = written(chain.command(0, OURS, &["-n", "--diagnose", "-q", "10", &host]));
+    let expected = "hop 2: limits its answers: 6 of 10 answered, 6 at once; no loss on the way";
+    assert!(told.contains(expected), "{told}");
+}
