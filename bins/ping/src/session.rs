@@ -4,25 +4,21 @@
 //! The loop in `probing` asks [`Session::poll_send`] what to send, tells what happened by the
 //! `on_…` calls, and sleeps until [`Session::next_wake`].
 
+mod probes;
+mod schedule;
 mod summary;
 
-use std::collections::VecDeque;
 use std::time::{Duration, Instant};
 
+use self::probes::{Probe, Probes, State};
+pub use self::schedule::Pace;
+use self::schedule::{FLOOD_INTERVAL, Schedule};
 pub use self::summary::{Loss, Summary, Tally};
-use crate::history::{Fate, History};
+use crate::history::History;
 use crate::statistics::RttStatistics;
 
-/// How many of the latest probes are remembered. Half of what 16 bits can number, so that a
-/// sequence number on the wire means one probe only.
-const REMEMBERED: usize = 1 << 15;
-/// How often a flood sends when nothing comes back.
-const FLOOD_INTERVAL: Duration = Duration::from_millis(10);
 /// When nothing has been answered yet, how old a probe must be to count as lost at the end.
 const UNKNOWN_RTT: Duration = Duration::from_secs(1);
-/// How soon a probe is tried again that found the socket's buffer full.
-const RETRY_AFTER: Duration = Duration::from_millis(10);
-
 /// What the user asked for.
 #[derive(Debug, Clone)]
 pub struct Plan {
@@ -40,30 +36,15 @@ pub struct Plan {
     pub deadline: Option<Duration>,
 }
 
-/// What decides when the next probe is due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Pace {
-    /// The interval, and nothing else.
-    Fixed,
-    /// As fast as the answers come, or a hundred a second, whichever is more.
-    Flood,
-    /// The interval follows the round-trip time, so that about one probe is on its way.
-    Adaptive,
-}
-
 /// The state machine.
 #[derive(Debug)]
 pub struct Session {
     plan: Plan,
     started: Instant,
-    next_due: Instant,
-    burst_left: u32,
-    last_sent: Option<Instant>,
+    schedule: Schedule,
     linger_until: Option<Instant>,
     stopped: Option<Instant>,
-    /// The latest probes; the last of them has the number `transmitted`.
-    probes: VecDeque<Probe>,
-    transmitted: u64,
+    probes: Probes,
     highest_answered: u64,
     tally: Tally,
     pipe: u64,
@@ -71,30 +52,6 @@ pub struct Session {
     rtt: RttStatistics,
     queued: RttStatistics,
     history: History,
-}
-
-#[derive(Debug)]
-struct Probe {
-    /// Just before it was handed to the kernel.
-    sent: Instant,
-    /// When it left the driver, where the kernel said so.
-    left: Option<Instant>,
-    /// The round trip of its first answer.
-    rtt: Option<Duration>,
-    state: State,
-}
-
-impl Probe {
-    fn fate(&self) -> Fate {
-        self.rtt.map_or(Fate::Lost, Fate::Answered)
-    }
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum State {
-    Waiting,
-    Answered,
-    Failed,
 }
 
 /// What an answer turned out to be.
@@ -132,15 +89,12 @@ impl Session {
     /// A session that begins at `now`.
     pub fn new(plan: Plan, now: Instant) -> Session {
         Session {
-            burst_left: plan.preload - 1,
+            schedule: Schedule::new(plan.pace, plan.interval, plan.preload, now),
             plan,
             started: now,
-            next_due: now,
-            last_sent: None,
             linger_until: None,
             stopped: None,
-            probes: VecDeque::new(),
-            transmitted: 0,
+            probes: Probes::default(),
             highest_answered: 0,
             tally: Tally::default(),
             pipe: 0,
@@ -155,7 +109,7 @@ impl Session {
     /// cut to 16 bits.
     pub fn poll_send(&self, now: Instant) -> Option<u64> {
         let due = !self.is_over(now) && !self.all_sent() && now >= self.due();
-        due.then_some(self.transmitted + 1)
+        due.then_some(self.transmitted() + 1)
     }
 
     /// When to look again if nothing comes; `None` is never the case while the session lasts.
@@ -196,12 +150,12 @@ impl Session {
 
     /// The due probe found no room; it is due again in a moment.
     pub fn on_send_blocked(&mut self, now: Instant) {
-        self.next_due = now + RETRY_AFTER;
+        self.schedule.on_blocked(now);
     }
 
     /// The kernel said when probe `number` left.
     pub fn on_left(&mut self, number: u64, at: Instant) {
-        if let Some(probe) = self.probe(number)
+        if let Some(probe) = self.probes.number_mut(number)
             && at >= probe.sent
         {
             probe.left = Some(at);
@@ -210,11 +164,11 @@ impl Session {
 
     /// An answer with this sequence number arrived at `at`.
     pub fn on_reply(&mut self, sequence: u16, at: Instant) -> Verdict {
-        let Some(number) = self.number_of(sequence) else {
+        let Some(number) = self.probes.number_of(sequence) else {
             return Verdict::Unknown;
         };
         let patience = self.loss_after();
-        let Some(probe) = self.probe(number) else {
+        let Some(probe) = self.probes.number_mut(number) else {
             return Verdict::Unknown;
         };
         // What the host sends to itself may be back before its driver has said that it left.
@@ -259,10 +213,10 @@ impl Session {
 
     /// An ICMP error that quotes this sequence number arrived. Whether it was one of ours.
     pub fn on_error(&mut self, sequence: u16) -> bool {
-        let Some(number) = self.number_of(sequence) else {
+        let Some(number) = self.probes.number_of(sequence) else {
             return false;
         };
-        if let Some(probe) = self.probe(number)
+        if let Some(probe) = self.probes.number_mut(number)
             && probe.state == State::Waiting
         {
             probe.state = State::Failed;
@@ -279,14 +233,14 @@ impl Session {
 
     /// The wire number of the probe before the one that is due, if it is still unanswered.
     pub fn outstanding(&self) -> Option<u16> {
-        let last = self.probes.back()?;
-        (last.state == State::Waiting).then_some(self.transmitted as u16)
+        let last = self.probes.last()?;
+        (last.state == State::Waiting).then_some(self.transmitted() as u16)
     }
 
     /// The wire number of the latest probe whose number ends with this octet.
     pub const fn latest_with_octet(&self, octet: u8) -> u16 {
-        let age = (self.transmitted as u8).wrapping_sub(octet);
-        (self.transmitted as u16).wrapping_sub(age as u16)
+        let age = (self.transmitted() as u8).wrapping_sub(octet);
+        (self.transmitted() as u16).wrapping_sub(age as u16)
     }
 
     /// What the host said is not what the user wants to hear: no success.
@@ -296,7 +250,7 @@ impl Session {
 
     /// How many probes were sent since the latest one that was answered.
     pub fn on_their_way(&self) -> u64 {
-        self.transmitted - self.highest_answered
+        self.transmitted() - self.highest_answered
     }
 
     /// Whether the host has answered at all.
@@ -307,41 +261,36 @@ impl Session {
     /// The numbers of the remembered probes that have no answer, and whether one may still come.
     pub fn unanswered(&self, now: Instant) -> Vec<(u64, bool)> {
         let patience = self.loss_after();
-        let oldest = self.transmitted + 1 - self.probes.len() as u64;
-        (oldest..)
-            .zip(&self.probes)
+        self.probes
+            .iter()
             .filter(|(_, probe)| probe.state == State::Waiting)
-            .map(|(number, probe)| {
-                let age = now.saturating_duration_since(probe.sent);
-                (number, age < patience)
-            })
+            .map(|(number, probe)| (number, probe.is_young(patience, now)))
             .collect()
     }
 
     /// How it stands at `now`.
     pub fn summary(&self, now: Instant) -> Summary {
         let patience = self.loss_after();
-        let young = |probe: &Probe| {
-            probe.state == State::Waiting && now.saturating_duration_since(probe.sent) < patience
-        };
-        let oldest = self.transmitted + 1 - self.probes.len() as u64;
-        let settled = (oldest..)
-            .zip(&self.probes)
+        let young = |probe: &Probe| probe.is_young(patience, now);
+        let settled = self
+            .probes
+            .iter()
             .filter(|(_, probe)| !young(probe))
             .map(|(number, probe)| (number, probe.sent - self.started, probe.fate()));
         let elapsed = self
-            .last_sent
+            .schedule
+            .last_sent()
             .map_or(Duration::ZERO, |last| last - self.started);
         let enough = match (self.plan.deadline, self.plan.count) {
             (Some(_), Some(count)) => self.tally.received >= count,
             _ => self.tally.received > 0,
         };
         let moving = self.plan.pace != Pace::Fixed || self.plan.interval.is_zero();
-        let gaps = u32::try_from(self.transmitted.saturating_sub(1)).unwrap_or(u32::MAX);
+        let gaps = u32::try_from(self.transmitted().saturating_sub(1)).unwrap_or(u32::MAX);
         Summary {
-            transmitted: self.transmitted,
+            transmitted: self.transmitted(),
             tally: self.tally,
-            in_flight: self.probes.iter().filter(|probe| young(probe)).count() as u64,
+            in_flight: self.probes.iter().filter(|(_, probe)| young(probe)).count() as u64,
             elapsed,
             rtt: self.rtt.figures(),
             queued: self.queued.figures(),
@@ -356,72 +305,33 @@ impl Session {
 
     /// With a deadline, probes go out until enough answers came (iputils' -w with -c).
     fn all_sent(&self) -> bool {
-        let sent = |count| self.transmitted >= count;
+        let sent = |count| self.transmitted() >= count;
         self.plan.deadline.is_none() && self.plan.count.is_some_and(sent)
     }
 
     fn due(&self) -> Instant {
-        let Some(last) = self.last_sent else {
-            return self.next_due;
-        };
-        match self.interval() {
-            Duration::ZERO if self.on_their_way() < u64::from(self.plan.preload) => last,
-            Duration::ZERO => last + FLOOD_INTERVAL,
-            _ => self.next_due,
-        }
+        self.schedule.due(self.on_their_way(), self.rtt.ewma())
     }
 
-    fn interval(&self) -> Duration {
-        match self.plan.pace {
-            Pace::Fixed => self.plan.interval,
-            Pace::Flood => Duration::ZERO,
-            Pace::Adaptive => match self.rtt.ewma() {
-                // To whole milliseconds: below half of one, the answers alone set the pace.
-                Some(ewma) => Duration::from_millis((ewma.as_micros() as u64 + 500) / 1000),
-                None => self.plan.interval,
-            },
-        }
+    const fn transmitted(&self) -> u64 {
+        self.probes.transmitted()
     }
 
     fn remember(&mut self, sent: Instant, state: State) {
-        if self.probes.len() == REMEMBERED
-            && let Some(oldest) = self.probes.pop_front()
-        {
-            let number = self.transmitted + 1 - REMEMBERED as u64;
-            let sent = oldest.sent - self.started;
-            self.history.settle(number, sent, oldest.fate());
+        if let Some((number, forgotten)) = self.probes.push(sent, state) {
+            let since = forgotten.sent - self.started;
+            self.history.settle(number, since, forgotten.fate());
         }
-        self.probes.push_back(Probe {
-            sent,
-            left: None,
-            rtt: None,
-            state,
-        });
-        self.transmitted += 1;
-        self.last_sent = Some(sent);
-        self.schedule_next(sent);
+        let smoothed = self.rtt.ewma();
+        self.schedule.on_sent(sent, smoothed);
         if self.all_sent() {
             let linger = if self.tally.received > 0 {
                 // Until it is known of the last, too, what became of it.
-                self.loss_after().max(self.interval())
+                self.loss_after().max(self.schedule.interval(smoothed))
             } else {
                 self.plan.patience
             };
             self.linger_until = Some(sent + linger);
-        }
-    }
-
-    fn schedule_next(&mut self, now: Instant) {
-        if self.burst_left > 0 {
-            self.burst_left -= 1;
-            return;
-        }
-        let interval = self.interval();
-        // Deadlines are absolute, so that the pace does not drift; but what was missed while this
-        // program was held up is not made up for in a burst.
-        self.next_due += interval;
-        if self.next_due < now {
-            self.next_due = now + interval;
         }
     }
 
@@ -435,21 +345,8 @@ impl Session {
     }
 
     fn acknowledge(&mut self, number: u64) {
-        self.pipe = self.pipe.max(self.transmitted - number + 1);
+        self.pipe = self.pipe.max(self.transmitted() - number + 1);
         self.highest_answered = self.highest_answered.max(number);
-    }
-
-    /// The latest probe with this number on the wire, if it is remembered.
-    fn number_of(&self, sequence: u16) -> Option<u64> {
-        let age = u64::from((self.transmitted as u16).wrapping_sub(sequence));
-        let remembered = self.probes.len() as u64;
-        (age < remembered).then(|| self.transmitted - age)
-    }
-
-    fn probe(&mut self, number: u64) -> Option<&mut Probe> {
-        let age = self.transmitted.checked_sub(number)?;
-        let at = self.probes.len().checked_sub(age as usize + 1)?;
-        self.probes.get_mut(at)
     }
 }
 

@@ -1,8 +1,9 @@
 //! Many targets at once: one socket (one more where both IP versions occur), one pace.
 //!
-//! Read in this order: [`targets`], [`session`] (pure), and below the loop between it and the
-//! sockets.
+//! Read in this order: [`targets`], [`session`] (pure), below the loop between it and the sockets,
+//! and what is told at the end, `report`.
 
+mod report;
 pub mod session;
 pub mod targets;
 
@@ -18,12 +19,11 @@ use netio::icmp::wait::{Signals, wait};
 use netio::icmp::{Endpoint, Notice, open};
 use netproto::icmp::{Reason, Version};
 
-use self::session::{Due, Outcome, Plan, Session};
+use self::session::{Due, Plan, Session};
 use self::targets::{Cidr, Target};
 use crate::config::{Config, Format};
 use crate::probing::is_full;
-use crate::report::{failure, three_decimals, write_quality, write_summary};
-use crate::session::Summary;
+use crate::report::{failure, three_decimals};
 use crate::wire::{Damage, Incoming, Wire};
 
 /// How many datagrams are sent or read before the other is given its turn.
@@ -34,17 +34,6 @@ const AWAITING_DEPARTURE: usize = 1024;
 const HEAR_DEPARTURES_FROM: Duration = Duration::from_micros(100);
 /// How many probes a sweep may send in all; each is remembered.
 const MOST_PROBES: u64 = 1 << 22;
-
-/// The columns of `--csv`.
-const COLUMNS: [&str; 7] = [
-    "target",
-    "address",
-    "probe",
-    "state",
-    "sent_ms",
-    "rtt_ms",
-    "queued_ms",
-];
 
 /// A sweep.
 #[derive(Debug, Clone)]
@@ -126,7 +115,10 @@ pub fn run(config: &Config, sweep: &Sweep, privileges: Privileges) -> Result<boo
         out,
         request: Vec::new(),
     };
-    let swept = sweeping.run().and_then(|()| sweeping.report(config));
+    let swept = sweeping.run().and_then(|()| {
+        let Sweeping { out, session, .. } = &mut sweeping;
+        report::write(out, config, sweep.show, &targets, session)
+    });
     match swept {
         // Nobody reads any more, as behind `ping | head`: not an error of this program.
         Err(error) if is_broken_pipe(&error) => Ok(false),
@@ -308,57 +300,6 @@ impl Sweeping<'_> {
         }
         Ok(heard)
     }
-
-    /// A line a target, in their order. Whether all answered and kept all bounds.
-    fn report(&mut self, config: &Config) -> Result<bool> {
-        let now = Instant::now();
-        let mut alive = 0;
-        let mut kept = true;
-        if self.format == Format::Csv {
-            writeln!(self.out, "{}", COLUMNS.join(","))?;
-        }
-        for (at, target) in self.targets.iter().enumerate() {
-            let Some(summary) = self.session.summary(at, now) else {
-                continue;
-            };
-            alive += u64::from(summary.success);
-            let told = match self.show {
-                Show::All => true,
-                Show::Alive => summary.success,
-                Show::Unreachable => !summary.success,
-            };
-            if told && self.format == Format::Json {
-                write_summary(&mut self.out, &target.name, target.address.ip(), &summary)?;
-            } else if told && self.format == Format::Csv {
-                write_rows(&mut self.out, target, self.session.probes(at, now))?;
-            } else if told && self.show == Show::All && !config.output.quiet {
-                write_line(&mut self.out, target, &summary)?;
-                if config.output.statistics {
-                    write_quality(&mut self.out, &summary)?;
-                }
-            } else if told && self.show == Show::Unreachable {
-                writeln!(self.out, "{}", target.name)?;
-            }
-            for assertion in &config.assertions {
-                if let Err(broken) = assertion.check(&summary) {
-                    eprintln!("ping: {}: {broken}", target.name);
-                    kept = false;
-                }
-            }
-        }
-        let targets = self.targets.len() as u64;
-        if self.show == Show::All && self.format == Format::Text {
-            let (sent, received) = self.session.totals();
-            let silent = targets - alive;
-            writeln!(
-                self.out,
-                "\n--- {targets} targets: {alive} alive, {silent} unreachable; \
-                 {sent} packets transmitted, {received} received ---"
-            )?;
-        }
-        self.out.flush()?;
-        Ok(alive == targets && kept)
-    }
 }
 
 /// Tells the session. The target, if this is its first answer.
@@ -394,55 +335,4 @@ fn hear(
         } => session.on_error(sequence, destination),
     }
     None
-}
-
-/// A row for each probe.
-fn write_rows(
-    out: &mut impl Write,
-    target: &Target,
-    probes: impl Iterator<Item = Outcome>,
-) -> Result<()> {
-    let mut rows = csv::Writer::from_writer(out);
-    let ms = |time: Duration| format!("{:.6}", time.as_nanos() as f64 / 1e6);
-    for probe in probes {
-        rows.write_record([
-            &*target.name,
-            &target.address.ip().to_string(),
-            &probe.number.to_string(),
-            probe.state,
-            &ms(probe.sent),
-            &probe.rtt.map_or_else(String::new, ms),
-            &probe.queued.map_or_else(String::new, ms),
-        ])?;
-    }
-    Ok(rows.flush()?)
-}
-
-fn write_line(out: &mut impl Write, target: &Target, summary: &Summary) -> io::Result<()> {
-    let Target { name, address } = target;
-    let address = address.ip();
-    if *name == address.to_string() {
-        write!(out, "{name}: ")?;
-    } else {
-        write!(out, "{name} ({address}): ")?;
-    }
-    let tally = summary.tally;
-    write!(out, "{}/{} received", tally.received, summary.transmitted)?;
-    for (count, what) in [
-        (tally.duplicates, "duplicates"),
-        (tally.corrupted, "corrupted"),
-        (tally.errors, "errors"),
-    ] {
-        if count > 0 {
-            write!(out, ", +{count} {what}")?;
-        }
-    }
-    if summary.in_flight > 0 {
-        write!(out, ", {} in flight", summary.in_flight)?;
-    }
-    if let Some(rtt) = summary.rtt {
-        let [min, mean, max] = [rtt.min, rtt.mean, rtt.max].map(three_decimals);
-        write!(out, ", rtt min/avg/max = {min}/{mean}/{max} ms")?;
-    }
-    writeln!(out)
 }
