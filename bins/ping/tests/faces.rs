@@ -8,19 +8,12 @@ use std::time::Duration;
 use jsonschema::JSONSchema;
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
-use testkit::netns::{Chain, unavailable};
+use testkit::netns::{Chain, left_out};
 
 const PING: &str = env!("CARGO_BIN_EXE_ping");
 const SCHEMA: &str = include_str!("../schema/ping-v1.schema.json");
-
-/// Why the test is left out, said by name; nothing when it can run.
-fn left_out(test: &str) -> bool {
-    let why = unavailable(&["nft"]);
-    if let Some(why) = &why {
-        eprintln!("left out: {test}: {why}");
-    }
-    why.is_some()
-}
+/// What the tests run besides ping.
+const TOOLS: &[&str] = &["nft"];
 
 fn run(chain: &Chain, args: &str) -> Output {
     let args: Vec<&str> = args.split(' ').collect();
@@ -46,7 +39,7 @@ fn objects(output: &Output) -> Vec<Value> {
 
 #[test]
 fn every_ending_has_a_summary_that_the_schema_allows() {
-    if left_out("every_ending_has_a_summary_that_the_schema_allows") {
+    if left_out("every_ending_has_a_summary_that_the_schema_allows", TOOLS) {
         return;
     }
     let chain = Chain::new(1).unwrap();
@@ -82,7 +75,10 @@ fn every_ending_has_a_summary_that_the_schema_allows() {
 
 #[test]
 fn the_look_up_of_a_neighbour_is_no_part_of_the_round_trip() {
-    if left_out("the_look_up_of_a_neighbour_is_no_part_of_the_round_trip") {
+    if left_out(
+        "the_look_up_of_a_neighbour_is_no_part_of_the_round_trip",
+        TOOLS,
+    ) {
         return;
     }
     let chain = Chain::new(0).unwrap();
@@ -115,7 +111,7 @@ fn an_unknown_name_ends_with_a_summary_too() {
 
 #[test]
 fn sigint_ends_with_a_summary() {
-    if left_out("sigint_ends_with_a_summary") {
+    if left_out("sigint_ends_with_a_summary", TOOLS) {
         return;
     }
     let chain = Chain::new(0).unwrap();
@@ -141,7 +137,7 @@ fn sigint_ends_with_a_summary() {
 
 #[test]
 fn the_true_loss_lies_in_the_interval_that_is_told() {
-    if left_out("the_true_loss_lies_in_the_interval_that_is_told") {
+    if left_out("the_true_loss_lies_in_the_interval_that_is_told", TOOLS) {
         return;
     }
     let chain = Chain::new(1).unwrap();
@@ -169,7 +165,10 @@ const RUNS: usize = 20;
 
 #[test]
 fn the_true_share_of_random_loss_lies_in_the_intervals_of_most_runs() {
-    if left_out("the_true_share_of_random_loss_lies_in_the_intervals_of_most_runs") {
+    if left_out(
+        "the_true_share_of_random_loss_lies_in_the_intervals_of_most_runs",
+        TOOLS,
+    ) {
         return;
     }
     let chain = Chain::new(1).unwrap();
@@ -196,7 +195,7 @@ fn the_true_share_of_random_loss_lies_in_the_intervals_of_most_runs() {
 
 #[test]
 fn a_row_of_csv_for_every_probe() {
-    if left_out("a_row_of_csv_for_every_probe") {
+    if left_out("a_row_of_csv_for_every_probe", TOOLS) {
         return;
     }
     let chain = Chain::new(1).unwrap();
@@ -225,7 +224,10 @@ fn a_row_of_csv_for_every_probe() {
 
 #[test]
 fn a_bound_that_breaks_ends_with_1_and_the_name_of_the_figure() {
-    if left_out("a_bound_that_breaks_ends_with_1_and_the_name_of_the_figure") {
+    if left_out(
+        "a_bound_that_breaks_ends_with_1_and_the_name_of_the_figure",
+        TOOLS,
+    ) {
         return;
     }
     let chain = Chain::new(0).unwrap();
@@ -253,7 +255,10 @@ fn a_bound_that_breaks_ends_with_1_and_the_name_of_the_figure() {
 
 #[test]
 fn the_figures_of_stats_stand_after_the_summary_of_iputils() {
-    if left_out("the_figures_of_stats_stand_after_the_summary_of_iputils") {
+    if left_out(
+        "the_figures_of_stats_stand_after_the_summary_of_iputils",
+        TOOLS,
+    ) {
         return;
     }
     let chain = Chain::new(0).unwrap();

@@ -6,19 +6,12 @@ use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use testkit::netns::{Chain, unavailable};
+use testkit::netns::{Chain, left_out};
 
 const OURS: &str = env!("CARGO_BIN_EXE_ping");
 const THEIRS: &str = "ping";
-
-/// Why the test is left out, said by name; nothing when it can run.
-fn left_out(test: &str) -> bool {
-    let why = unavailable(&[THEIRS, "nft"]);
-    if let Some(why) = &why {
-        eprintln!("left out: {test}: {why}");
-    }
-    why.is_some()
-}
+/// What the tests run besides ping.
+const TOOLS: &[&str] = &[THEIRS, "nft"];
 
 /// A line with every time in it replaced.
 fn masked(line: &str) -> String {
@@ -61,7 +54,7 @@ fn compare(chain: &Chain, args: &str) {
 
 #[test]
 fn ordinary_runs_read_as_those_of_iputils() {
-    if left_out("ordinary_runs_read_as_those_of_iputils") {
+    if left_out("ordinary_runs_read_as_those_of_iputils", TOOLS) {
         return;
     }
     let chain = Chain::new(2).unwrap();
@@ -105,7 +98,7 @@ fn ordinary_runs_read_as_those_of_iputils() {
 
 #[test]
 fn a_host_that_does_not_answer_reads_as_in_iputils() {
-    if left_out("a_host_that_does_not_answer_reads_as_in_iputils") {
+    if left_out("a_host_that_does_not_answer_reads_as_in_iputils", TOOLS) {
         return;
     }
     let chain = Chain::new(1).unwrap();
@@ -127,7 +120,7 @@ fn a_host_that_does_not_answer_reads_as_in_iputils() {
 
 #[test]
 fn a_link_that_is_too_narrow_reads_as_in_iputils() {
-    if left_out("a_link_that_is_too_narrow_reads_as_in_iputils") {
+    if left_out("a_link_that_is_too_narrow_reads_as_in_iputils", TOOLS) {
         return;
     }
     let chain = Chain::new(1).unwrap();
@@ -157,7 +150,7 @@ fn a_link_that_is_too_narrow_reads_as_in_iputils() {
 
 #[test]
 fn the_dots_of_a_flood_are_those_of_iputils() {
-    if left_out("the_dots_of_a_flood_are_those_of_iputils") {
+    if left_out("the_dots_of_a_flood_are_those_of_iputils", TOOLS) {
         return;
     }
     let chain = Chain::new(1).unwrap();
@@ -178,7 +171,10 @@ fn the_dots_of_a_flood_are_those_of_iputils() {
 
 #[test]
 fn broadcast_multicast_and_link_local_addresses_read_as_in_iputils() {
-    if left_out("broadcast_multicast_and_link_local_addresses_read_as_in_iputils") {
+    if left_out(
+        "broadcast_multicast_and_link_local_addresses_read_as_in_iputils",
+        TOOLS,
+    ) {
         return;
     }
     let chain = Chain::new(0).unwrap();
@@ -210,7 +206,7 @@ fn broadcast_multicast_and_link_local_addresses_read_as_in_iputils() {
 
 #[test]
 fn filters_and_refusals_are_told_in_words() {
-    if left_out("filters_and_refusals_are_told_in_words") {
+    if left_out("filters_and_refusals_are_told_in_words", TOOLS) {
         return;
     }
     for (rule, v6) in [
@@ -235,7 +231,10 @@ fn filters_and_refusals_are_told_in_words() {
 
 #[test]
 fn sigquit_tells_how_it_stands_and_sigint_ends_with_the_summary() {
-    if left_out("sigquit_tells_how_it_stands_and_sigint_ends_with_the_summary") {
+    if left_out(
+        "sigquit_tells_how_it_stands_and_sigint_ends_with_the_summary",
+        TOOLS,
+    ) {
         return;
     }
     let chain = Chain::new(0).unwrap();
@@ -273,7 +272,7 @@ fn check_signals(chain: &Chain, host: &str) {
 
 #[test]
 fn capabilities_are_dropped_once_the_socket_is_open() {
-    if left_out("capabilities_are_dropped_once_the_socket_is_open") {
+    if left_out("capabilities_are_dropped_once_the_socket_is_open", TOOLS) {
         return;
     }
     let chain = Chain::new(0).unwrap();
@@ -308,7 +307,7 @@ fn capabilities_are_dropped_once_the_socket_is_open() {
 
 #[test]
 fn random_loss_is_counted_and_nothing_else() {
-    if left_out("random_loss_is_counted_and_nothing_else") {
+    if left_out("random_loss_is_counted_and_nothing_else", TOOLS) {
         return;
     }
     let chain = Chain::new(1).unwrap();
@@ -337,7 +336,10 @@ fn random_loss_is_counted_and_nothing_else() {
 
 #[test]
 fn without_permission_one_line_says_which_command_grants_it() {
-    if left_out("without_permission_one_line_says_which_command_grants_it") {
+    if left_out(
+        "without_permission_one_line_says_which_command_grants_it",
+        TOOLS,
+    ) {
         return;
     }
     let chain = Chain::new(0).unwrap();

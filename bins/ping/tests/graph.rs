@@ -10,21 +10,12 @@ use std::time::{Duration, Instant};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{LocalModes, SpecialCodeIndex, Winsize, tcgetattr, tcsetwinsize};
-use testkit::netns::{Chain, unavailable};
+use testkit::netns::{Chain, left_out};
 
 const PING: &str = env!("CARGO_BIN_EXE_ping");
 /// How xterm's screen of its own is entered and left.
 const ENTER: &str = "\x1b[?1049h";
 const LEAVE: &str = "\x1b[?1049l";
-
-/// Why the test is left out, said by name; nothing when it can run.
-fn left_out(test: &str) -> bool {
-    let why = unavailable(&[]);
-    if let Some(why) = &why {
-        eprintln!("left out: {test}: {why}");
-    }
-    why.is_some()
-}
 
 /// A terminal of 60 columns and 12 rows: the side of who looks at it, and that of a program.
 fn terminal() -> (File, File) {
@@ -50,7 +41,10 @@ fn terminal() -> (File, File) {
 
 #[test]
 fn a_terminal_shows_the_chart_and_is_given_back_at_the_end() {
-    if left_out("a_terminal_shows_the_chart_and_is_given_back_at_the_end") {
+    if left_out(
+        "a_terminal_shows_the_chart_and_is_given_back_at_the_end",
+        &[],
+    ) {
         return;
     }
     let chain = Chain::new(0).unwrap();
@@ -105,7 +99,7 @@ fn a_terminal_shows_the_chart_and_is_given_back_at_the_end() {
 
 #[test]
 fn without_a_terminal_there_is_a_line_a_second() {
-    if left_out("without_a_terminal_there_is_a_line_a_second") {
+    if left_out("without_a_terminal_there_is_a_line_a_second", &[]) {
         return;
     }
     let chain = Chain::new(0).unwrap();

@@ -6,14 +6,16 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::process::Output;
 
-use testkit::netns::{Chain, unavailable};
+use testkit::netns::{Chain, left_out};
 
 const PING: &str = env!("CARGO_BIN_EXE_ping");
 
 #[test]
 fn set_user_id_root_opens_sockets_and_reads_no_files() {
-    if let Some(why) = unavailable(&["setpriv"]) {
-        eprintln!("left out: set_user_id_root_opens_sockets_and_reads_no_files: {why}");
+    if left_out(
+        "set_user_id_root_opens_sockets_and_reads_no_files",
+        &["setpriv"],
+    ) {
         return;
     }
     let chain = Chain::new(0).unwrap();

@@ -9,7 +9,7 @@ use std::time::Duration;
 use etherparse::PacketBuilder;
 use jsonschema::JSONSchema;
 use serde_json::Value;
-use testkit::netns::unavailable;
+use testkit::netns::left_out;
 use testkit::responder::{Answer, Responder};
 
 const PING: &str = env!("CARGO_BIN_EXE_ping");
@@ -439,18 +439,12 @@ const RUNS: [Run; 4] = [
     },
 ];
 
-/// Why the test is left out, said by name; nothing when it can run.
-fn left_out(test: &str) -> bool {
-    let why = unavailable(&[]);
-    if let Some(why) = &why {
-        eprintln!("left out: {test}: {why}");
-    }
-    why.is_some()
-}
-
 #[test]
 fn every_answer_is_counted_as_what_it_is_and_hostile_ones_not_at_all() {
-    if left_out("every_answer_is_counted_as_what_it_is_and_hostile_ones_not_at_all") {
+    if left_out(
+        "every_answer_is_counted_as_what_it_is_and_hostile_ones_not_at_all",
+        &[],
+    ) {
         return;
     }
     // They wait most of the time, and each has a network of its own.
@@ -463,7 +457,10 @@ fn every_answer_is_counted_as_what_it_is_and_hostile_ones_not_at_all() {
 
 #[test]
 fn a_probe_without_room_for_the_nonce_is_answered_by_its_target_only() {
-    if left_out("a_probe_without_room_for_the_nonce_is_answered_by_its_target_only") {
+    if left_out(
+        "a_probe_without_room_for_the_nonce_is_answered_by_its_target_only",
+        &[],
+    ) {
         return;
     }
     for run in RUNS {
@@ -492,7 +489,10 @@ fn a_probe_without_room_for_the_nonce_is_answered_by_its_target_only() {
 
 #[test]
 fn a_run_that_ends_before_the_answers_come_has_lost_nothing() {
-    if left_out("a_run_that_ends_before_the_answers_come_has_lost_nothing") {
+    if left_out(
+        "a_run_that_ends_before_the_answers_come_has_lost_nothing",
+        &[],
+    ) {
         return;
     }
     let answer = |packet: &[u8]| {

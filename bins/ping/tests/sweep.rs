@@ -4,18 +4,11 @@
 use std::io::Write;
 use std::process::{Output, Stdio};
 
-use testkit::netns::{Chain, unavailable};
+use testkit::netns::{Chain, left_out};
 
 const PING: &str = env!("CARGO_BIN_EXE_ping");
-
-/// Why the test is left out, said by name; nothing when it can run.
-fn left_out(test: &str) -> bool {
-    let why = unavailable(&["nft"]);
-    if let Some(why) = &why {
-        eprintln!("left out: {test}: {why}");
-    }
-    why.is_some()
-}
+/// What the tests run besides ping.
+const TOOLS: &[&str] = &["nft"];
 
 fn run(chain: &Chain, args: &str) -> (Option<i32>, String) {
     let args: Vec<&str> = args.split(' ').collect();
@@ -29,7 +22,7 @@ fn told(output: &Output) -> (Option<i32>, String) {
 
 #[test]
 fn a_line_a_target_and_who_is_silent() {
-    if left_out("a_line_a_target_and_who_is_silent") {
+    if left_out("a_line_a_target_and_who_is_silent", TOOLS) {
         return;
     }
     let chain = Chain::new(1).unwrap();
@@ -72,7 +65,7 @@ fn a_line_a_target_and_who_is_silent() {
 
 #[test]
 fn targets_come_from_networks_and_files() {
-    if left_out("targets_come_from_networks_and_files") {
+    if left_out("targets_come_from_networks_and_files", TOOLS) {
         return;
     }
     let chain = Chain::new(0).unwrap();
@@ -95,7 +88,10 @@ fn targets_come_from_networks_and_files() {
 
 #[test]
 fn sixty_five_thousand_targets_are_swept_and_none_is_falsely_dead() {
-    if left_out("sixty_five_thousand_targets_are_swept_and_none_is_falsely_dead") {
+    if left_out(
+        "sixty_five_thousand_targets_are_swept_and_none_is_falsely_dead",
+        TOOLS,
+    ) {
         return;
     }
     let chain = Chain::new(0).unwrap();
@@ -108,7 +104,10 @@ fn sixty_five_thousand_targets_are_swept_and_none_is_falsely_dead() {
 
 #[test]
 fn a_row_of_csv_for_every_probe_and_the_figures_of_stats_for_every_target() {
-    if left_out("a_row_of_csv_for_every_probe_and_the_figures_of_stats_for_every_target") {
+    if left_out(
+        "a_row_of_csv_for_every_probe_and_the_figures_of_stats_for_every_target",
+        TOOLS,
+    ) {
         return;
     }
     let chain = Chain::new(1).unwrap();
@@ -149,7 +148,7 @@ fn a_row_of_csv_for_every_probe_and_the_figures_of_stats_for_every_target() {
 
 #[test]
 fn a_sweep_without_an_end_goes_on_until_it_is_stopped() {
-    if left_out("a_sweep_without_an_end_goes_on_until_it_is_stopped") {
+    if left_out("a_sweep_without_an_end_goes_on_until_it_is_stopped", TOOLS) {
         return;
     }
     let chain = Chain::new(0).unwrap();

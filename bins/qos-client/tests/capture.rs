@@ -20,7 +20,7 @@ use echo::{Echo, after_ms};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
-use testkit::netns::{self, Chain};
+use testkit::netns::{Chain, left_out};
 
 fn qos_client(folder: &Path, arguments: &str) -> Output {
     Command::new(env!("CARGO_BIN_EXE_qos-client"))
@@ -93,14 +93,6 @@ impl Dumpcap {
         kill_process(Pid::from_child(&self.child), Signal::INT).unwrap();
         self.child.wait().unwrap();
     }
-}
-
-fn left_out(test: &str, tools: &[&str]) -> bool {
-    let missing = netns::unavailable(tools);
-    if let Some(reason) = &missing {
-        eprintln!("left out: {test} ({reason})");
-    }
-    missing.is_some()
 }
 
 #[test]

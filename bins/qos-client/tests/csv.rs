@@ -69,8 +69,7 @@ fn writers_of_which_some_are_killed_in_mid_run_leave_whole_rows() {
 #[test]
 fn a_disk_that_fills_up_loses_the_new_row_and_no_other() {
     const NAME: &str = "a_disk_that_fills_up_loses_the_new_row_and_no_other";
-    if let Some(reason) = netns::unavailable(&["unshare", "mount"]) {
-        eprintln!("left out: {NAME} ({reason})");
+    if netns::left_out(NAME, &["unshare", "mount"]) {
         return;
     }
     let echo = Echo::start(|_| after_ms(0));

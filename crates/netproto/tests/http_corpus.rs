@@ -1,6 +1,6 @@
 //! What the fuzzers have found, and their seeds, replayed.
 
-mod inputs;
+pub mod inputs;
 
 use std::path::Path;
 

@@ -1,8 +1,7 @@
 //! Networks made of network namespaces and veth pairs, for tests that need routers and loss.
 //!
 //! A [`Chain`] is a client, some routers and a server in a row. It takes root, `ip` and, for loss
-//! and silence, `nft`; [`unavailable`] says what is missing, so that a test can say by name that
-//! it was left out.
+//! and silence, `nft`; a test for which something is missing is [`left_out`] and says so by name.
 
 use std::fs::File;
 use std::io::ErrorKind;
@@ -25,7 +24,7 @@ const CLOSED_PORT: u16 = 9;
 static NETWORKS: AtomicU32 = AtomicU32::new(0);
 
 /// Why no network can be made here, if none can: not root, no `ip`, or another of `tools`.
-pub fn unavailable(tools: &[&str]) -> Option<String> {
+fn unavailable(tools: &[&str]) -> Option<String> {
     if !rustix::process::geteuid().is_root() {
         return Some("not root".to_owned());
     }
@@ -37,6 +36,16 @@ pub fn unavailable(tools: &[&str]) -> Option<String> {
     };
     let missing = ["ip"].iter().chain(tools).find(missing)?;
     Some(format!("no {missing} on this machine"))
+}
+
+/// Whether `test` is left out because no network can be made here or one of `tools` is missing;
+/// says so, with the reason.
+pub fn left_out(test: &str, tools: &[&str]) -> bool {
+    let why = unavailable(tools);
+    if let Some(why) = &why {
+        eprintln!("left out: {test}: {why}");
+    }
+    why.is_some()
 }
 
 /// A client, `routers` routers and a server, each in a namespace, linked in a row.

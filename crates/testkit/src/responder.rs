@@ -3,7 +3,7 @@
 //!
 //! A [`Responder`] is a namespace whose only way out is a TUN device. Each IP packet that a program
 //! sends into it is given to the test's closure, which says what comes back, and when. Takes root
-//! and `ip`; [`unavailable`](crate::netns::unavailable) says what is missing.
+//! and `ip`; a test for which that is missing is [`left_out`](crate::netns::left_out).
 
 use std::cmp::Reverse;
 use std::collections::BinaryHeap;

@@ -2,18 +2,14 @@
 
 use std::process::Command;
 
-use testkit::netns::unavailable;
+use testkit::netns;
 
 pub(crate) const OURS: &str = env!("CARGO_BIN_EXE_traceroute");
 pub(crate) const THEIRS: &str = "traceroute";
 
 /// Whether a test is left out, and says so by name.
 pub(crate) fn left_out(test: &str) -> bool {
-    let why = unavailable(&[THEIRS, "nft", "python3"]);
-    if let Some(why) = &why {
-        eprintln!("left out: {test}: {why}");
-    }
-    why.is_some()
+    netns::left_out(test, &[THEIRS, "nft", "python3"])
 }
 
 /// The text with every time in it replaced: the word before "ms".

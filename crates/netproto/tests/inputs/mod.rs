@@ -23,24 +23,24 @@ fn step(bytes: &[u8]) -> usize {
 }
 
 /// A request and the body behind it.
-pub(crate) fn request(bytes: &[u8]) {
+pub fn request(bytes: &[u8]) {
     if let Ok(Some((_, len))) = split::check_request(bytes, step(bytes)) {
         let _ = split::check_chunked(&bytes[len..], step(bytes));
     }
 }
 
 /// A response head.
-pub(crate) fn response(bytes: &[u8]) {
+pub fn response(bytes: &[u8]) {
     let _ = split::check_response(bytes, step(bytes));
 }
 
 /// A chunked body.
-pub(crate) fn chunked(bytes: &[u8]) {
+pub fn chunked(bytes: &[u8]) {
     let _ = split::check_chunked(bytes, step(bytes));
 }
 
 /// The value of any field that has a parser of its own.
-pub(crate) fn fields(bytes: &[u8]) {
+pub fn fields(bytes: &[u8]) {
     if let Some(seconds) = date::parse(bytes, NOW) {
         assert_eq!(date::parse(&date::write(seconds), NOW), Some(seconds));
     }

@@ -1,8 +1,4 @@
 //! The server over TLS, as a client of rustls sees it.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says why and fails"
-)]
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};

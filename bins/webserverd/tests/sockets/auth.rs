@@ -1,10 +1,4 @@
 //! Basic authentication over real sockets.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says why and fails"
-)]
-
-mod site;
 
 use std::fs;
 use std::io::{Read, Write};
@@ -14,9 +8,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
 use base64ct::{Base64, Encoding};
-use site::{Answer, NOTICED, Site};
 use socket2::{Domain, Socket, Type};
 use tempfile::TempDir;
+
+use crate::site::{Answer, NOTICED, Site};
 
 /// Of crypt_blowfish's own tests: the password is U*U.
 const HASH: &str = "$2a$05$CCCCCCCCCCCCCCCCCCCCC.E5YPO9kmyuRGyh0XouQYb4YMJKvyOeW";

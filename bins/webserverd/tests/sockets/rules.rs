@@ -1,14 +1,8 @@
 //! What the operator has said of all answers, over real sockets.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says why and fails"
-)]
-
-mod site;
 
 use std::fs;
 
-use site::Site;
+use crate::site::Site;
 
 #[test]
 fn files_are_fresh_as_long_as_the_rules_say() {

@@ -1,7 +1,6 @@
 //! A running server over a folder of its own, and what it answers.
-#![allow(dead_code, reason = "each test file uses a part of it")]
 
-use std::fs;
+use std::fs::{self, File};
 use std::net::SocketAddr;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
@@ -76,6 +75,11 @@ impl Site {
     /// Where the file `name` of the root is.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.folder.path().join("root").join(name)
+    }
+
+    /// The file `name` of the root, open for writing.
+    pub(crate) fn edit(&self, name: &str) -> File {
+        File::options().write(true).open(self.path(name)).unwrap()
     }
 
     pub(crate) fn send(&self, bytes: impl AsRef<[u8]>) -> Exchange {

@@ -1,8 +1,4 @@
 //! The server as a service manager runs it: sockets handed over, readiness told, logs rotated.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says why and fails"
-)]
 
 use std::fs;
 use std::io::{ErrorKind, Read, Write};

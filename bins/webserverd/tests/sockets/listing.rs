@@ -1,10 +1,4 @@
 //! Folders without an index, pages that are missing, what is hidden: over real sockets.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says why and fails"
-)]
-
-mod site;
 
 use std::ffi::OsStr;
 use std::fs;
@@ -15,7 +9,8 @@ use std::os::unix::fs::symlink;
 use std::time::Duration;
 
 use serde_json::Value;
-use site::{NOTICED, PATIENCE, Site};
+
+use crate::site::{NOTICED, PATIENCE, Site};
 
 /// Names that would break a careless listing.
 const HOSTILE: [&[u8]; 12] = [

@@ -1,10 +1,4 @@
 //! Files that change while they are served: a correct answer, or one that is visibly cut.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says why and fails"
-)]
-
-mod site;
 
 use std::fs::{self, File, Permissions};
 use std::io::{Read, Write};
@@ -13,8 +7,9 @@ use std::os::unix::fs::{FileExt, PermissionsExt};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use site::{NOTICED, PATIENCE, Site};
 use testkit::peer::read_to_end;
+
+use crate::site::{NOTICED, PATIENCE, Site};
 
 /// More than the buffers between a server and a client that does not read.
 const LARGE: usize = 60_000_000;
@@ -146,10 +141,7 @@ fn one_that_grows_is_cut() {
 fn one_that_shrinks_is_cut() {
     let site = Site::start();
     let download = begin(&site);
-    let file = File::options()
-        .write(true)
-        .open(site.path("large.bin"))
-        .unwrap();
+    let file = site.edit("large.bin");
     file.set_len(1_000_000).unwrap();
     download.ends_cut();
 }
@@ -158,10 +150,7 @@ fn one_that_shrinks_is_cut() {
 fn one_that_is_written_over_is_cut() {
     let site = Site::start();
     let download = begin(&site);
-    let file = File::options()
-        .write(true)
-        .open(site.path("large.bin"))
-        .unwrap();
+    let file = site.edit("large.bin");
     file.write_all_at(b"n", LARGE as u64 - 1).unwrap();
     download.ends_cut();
     // Asked for again, it is sent as it is now, from the first byte on.
@@ -172,12 +161,11 @@ fn one_that_is_written_over_is_cut() {
 #[test]
 fn the_validators_of_a_large_file_are_those_of_its_bytes_at_once() {
     let site = Site::start();
-    let path = site.path("large.bin");
-    fs::write(&path, vec![b'a'; 100_000]).unwrap();
+    fs::write(site.path("large.bin"), vec![b'a'; 100_000]).unwrap();
     let mut tags = Vec::new();
     // Never waiting for what is remembered to be looked at again.
     for letter in b"abcdefgh" {
-        let file = File::options().write(true).open(&path).unwrap();
+        let file = site.edit("large.bin");
         file.write_all_at(&vec![*letter; 100_000], 0).unwrap();
         // Longer than a step of the clock that files are stamped with.
         std::thread::sleep(Duration::from_millis(20));
@@ -247,4 +235,51 @@ fn a_small_file_that_is_replaced_by_renaming_is_never_seen_half_old_half_new() {
         fs::write(&path, vec![letter; LENGTH]).unwrap();
         fs::rename(path, site.path("small.txt")).unwrap();
     });
+}
+
+#[test]
+fn an_edited_file_is_never_served_stale_for_more_than_a_second() {
+    let site = Site::start();
+    let file = site.folder.path().join("root/ten.txt");
+    for round in 0..3 {
+        let text = format!("round {round}");
+        fs::write(&file, &text).unwrap();
+        let edited = Instant::now();
+        while site.get("/ten.txt").text() != text {
+            assert!(
+                edited.elapsed() < Duration::from_secs(1),
+                "still old in round {round}"
+            );
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+    fs::remove_file(&file).unwrap();
+    std::thread::sleep(Duration::from_secs(1));
+    assert_eq!(site.get("/ten.txt").status, 404);
+}
+
+#[test]
+fn a_file_that_shrinks_while_it_is_sent_is_visibly_cut() {
+    let site = Site::start();
+    File::create(site.path("huge.bin"))
+        .unwrap()
+        .set_len(200_000_000)
+        .unwrap();
+    let mut stream = TcpStream::connect(site.address).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
+    stream
+        .write_all(
+            b"GET /huge.bin HTTP/1.1\r\nHost: a\r\n\r\nGET /ten.txt HTTP/1.1\r\nHost: a\r\n\r\n",
+        )
+        .unwrap();
+    let mut start = vec![0; 1000];
+    stream.read_exact(&mut start).unwrap();
+    site.edit("huge.bin").set_len(1_000_000).unwrap();
+    let rest = testkit::peer::read_to_end(&mut stream).unwrap();
+    assert!(rest.closed);
+    assert!(rest.received.len() < 200_000_000, "{}", rest.received.len());
+    assert!(
+        !rest.text().contains("HTTP/1.1"),
+        "nothing follows what was cut"
+    );
 }

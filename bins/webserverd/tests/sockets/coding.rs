@@ -1,17 +1,11 @@
 //! Content codings over real sockets: what is sent to whom, and that no validator of one coding
 //! stands for another.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says why and fails"
-)]
-
-mod site;
 
 use std::fs;
 use std::io::Read;
 use std::time::{Duration, SystemTime};
 
-use site::{Answer, NOTICED, Site};
+use crate::site::{Answer, NOTICED, Site};
 
 /// Some text that shortens well, with a number that tells one state from another.
 fn text(state: u32, lines: usize) -> String {
@@ -46,10 +40,7 @@ fn ask(site: &Site, target: &str, accept_encoding: &str) -> Answer {
 }
 
 fn set_modified(site: &Site, name: &str, seconds: u64) {
-    let file = fs::File::options()
-        .write(true)
-        .open(site.path(name))
-        .unwrap();
+    let file = site.edit(name);
     let time = SystemTime::UNIX_EPOCH + Duration::from_secs(seconds);
     file.set_modified(time).unwrap();
 }

@@ -1,10 +1,4 @@
 //! The echo over real sockets.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says why and fails"
-)]
-
-mod site;
 
 use std::io::ErrorKind;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
@@ -18,8 +12,9 @@ use netio::udp::admission::Refusal;
 use netio::udp::rate::{Rate, RateLimits};
 use netio::udp::{self, Socket};
 use netproto::probe::{self, Node, Probe};
-use site::Site;
 use webserverd::udp_echo::{self, EchoConfig, EchoCounters};
+
+use crate::site::Site;
 
 /// How long an answer may take that is to come.
 const PATIENCE: Duration = Duration::from_secs(5);

@@ -1,8 +1,4 @@
 //! What clients are held to, by the flags that both daemons have.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says why and fails"
-)]
 
 use std::fs;
 use std::io::{Read, Write};

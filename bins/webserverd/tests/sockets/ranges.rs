@@ -1,18 +1,12 @@
 //! Preconditions and ranges (RFC 9110 §13, §14) over real sockets: every combination, and bodies
 //! of several parts.
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on says why and fails"
-)]
-
-mod site;
 
 use std::fs;
 use std::io::{BufReader, Read, Write};
 use std::net::TcpStream;
 use std::time::{Duration, SystemTime};
 
-use site::{Answer, Site};
+use crate::site::{Answer, PATIENCE, Site};
 
 /// Sun, 06 Nov 1994 08:49:37 GMT, the date of RFC 9110 §5.6.7.
 const MODIFIED: u64 = 784_111_777;
@@ -26,12 +20,8 @@ fn site() -> (Site, Vec<u8>) {
     let content: Vec<u8> = (0..2500)
         .flat_map(|n| format!("{n:04}").into_bytes())
         .collect();
-    let path = site.path("letters.txt");
-    fs::write(&path, &content).unwrap();
-    fs::File::options()
-        .write(true)
-        .open(&path)
-        .unwrap()
+    fs::write(site.path("letters.txt"), &content).unwrap();
+    site.edit("letters.txt")
         .set_modified(SystemTime::UNIX_EPOCH + Duration::from_secs(MODIFIED))
         .unwrap();
     (site, content)
@@ -226,7 +216,7 @@ fn all_preconditions_with_all_ranges_are_decided_as_the_rfc_says() {
         ("false", AFTER.to_owned()),
     ];
     let stream = TcpStream::connect(site.address).unwrap();
-    stream.set_read_timeout(Some(site::PATIENCE)).unwrap();
+    stream.set_read_timeout(Some(PATIENCE)).unwrap();
     let (mut writer, mut reader) = (stream.try_clone().unwrap(), BufReader::new(stream));
     let mut seen = 0;
     for is_get in [true, false] {
