@@ -12,7 +12,7 @@ use diamond::{Diamond, TARGET, ip};
 use jsonschema::JSONSchema;
 use peer::{OURS, left_out, written};
 use serde_json::Value;
-use testkit::netns::{Chain, left_out};
+use testkit::netns::{self, Chain};
 
 /// Address (`*` for nobody), loss and probes of each hop in a table of ours or mtr's.
 fn figures(command: Command) -> Vec<[String; 3]> {
@@ -29,7 +29,7 @@ fn figures(command: Command) -> Vec<[String; 3]> {
 
 #[test]
 fn the_table_is_that_of_mtr() {
-    if left_out("the_table_is_that_of_mtr", &["mtr", "nft"]) {
+    if netns::left_out("the_table_is_that_of_mtr", &["mtr", "nft"]) {
         return;
     }
     let chain = Chain::new(4).unwrap();
