@@ -2,17 +2,20 @@
 
 use std::hash::{BuildHasher, RandomState};
 
-use netio::http::response::{Body, Response};
+use bytes::Bytes;
+use netio::http::response::{self, Body, Response};
 use netio::http::server::Request;
 use netproto::http::byteranges::{ByteRanges, Piece};
 use netproto::http::cache_status::CacheStatus;
 use netproto::http::conditional::{self, Outcome, Validators};
 use netproto::http::date;
+use netproto::http::method::Method;
 use netproto::http::range::{self, ByteRange, ContentRange, Selection};
 use netproto::http::status::StatusCode;
 use netproto::http::write::SerializeError;
 use smallvec::SmallVec;
 
+use crate::cache::content::Content;
 use crate::cache::policy::demands::Demands;
 use crate::cache::variant::{Variant, validators};
 use crate::hop::PSEUDONYM;
@@ -42,32 +45,34 @@ pub fn from_store(
     age: u64,
     cache_status: &[u8],
 ) -> Response {
-    let is_special = demands.is_conditional || demands.wants_range;
-    let selected = if is_special && variant.head.status() == StatusCode::OK {
-        variant.with_fields(|fields| {
-            let validators = validators(fields, request.unix_seconds);
-            let date = fields
-                .first("date")
-                .and_then(|value| date::parse(value, request.unix_seconds));
-            select(request, demands, variant, &validators, date)
-        })
-    } else {
-        Selected::Whole
-    };
-    let built = match selected {
-        Selected::Whole => Ok(Response::new(
-            variant.head.clone(),
-            Body::Bytes(variant.body.clone()),
-        )),
+    let built = match selected(request, demands, variant) {
+        Selected::Whole => Ok(whole(variant)),
         Selected::NotModified => not_modified(variant),
         Selected::Part(part) => one_part(variant, part),
         Selected::Parts(parts) => several_parts(variant, &parts),
-        Selected::Nothing => nothing(variant),
+        Selected::Nothing(complete) => nothing(complete),
     };
     built
         .and_then(|response| response.with_field("Age", itoa::Buffer::new().format(age)))
         .and_then(|response| response.with_field("Cache-Status", cache_status))
         .unwrap_or_else(|error| internal(&error))
+}
+
+/// Whether what is stored of a response is enough to answer `request`. Parts answer nobody but who
+/// asks for ranges of them (RFC 9111 §3.3), and a head alone HEAD.
+pub fn is_enough(request: &Request<'_>, demands: &Demands, variant: &Variant) -> bool {
+    match &variant.content {
+        Content::Whole(_) => true,
+        Content::Nothing(_) => request.head.method == Method::Head,
+        // A range that is there may still turn out to be one that the client has.
+        Content::Parts(_) => match ranges_of(request, demands, variant) {
+            Selected::Part(part) => variant.content.slice(part).is_some(),
+            Selected::Parts(parts) => parts
+                .iter()
+                .all(|part| variant.content.slice(*part).is_some()),
+            Selected::Whole | Selected::NotModified | Selected::Nothing(_) => false,
+        },
+    }
 }
 
 /// What of a stored 200 is sent.
@@ -76,41 +81,71 @@ enum Selected {
     NotModified,
     Part(ByteRange),
     Parts(SmallVec<[ByteRange; 1]>),
-    Nothing,
+    /// No byte of the so many that there are.
+    Nothing(u64),
 }
 
-fn select(
-    request: &Request<'_>,
-    demands: &Demands,
-    variant: &Variant,
-    validators: &Validators<'_>,
-    date: Option<u64>,
-) -> Selected {
-    let (head, now) = (request.head, request.unix_seconds);
-    // RFC 9111 §4.3.2: what does not say when it changed is held against its Date.
-    let held_against = Validators {
-        last_modified: validators.last_modified.or(date),
-        ..*validators
-    };
-    if demands.is_conditional
-        && conditional::evaluate(&head.method, &head.fields, Some(&held_against), now)
-            == Outcome::NotModified
-    {
+fn selected(request: &Request<'_>, demands: &Demands, variant: &Variant) -> Selected {
+    let is_special = demands.is_conditional || demands.wants_range;
+    if !is_special || variant.head.status() != StatusCode::OK {
+        return Selected::Whole;
+    }
+    let is_known = demands.is_conditional && is_known(request, variant);
+    if is_known {
         return Selected::NotModified;
     }
-    let range = head.fields.first("range");
-    let Some(range) =
-        range.filter(|_| conditional::range_applies(&head.method, &head.fields, validators, now))
-    else {
+    ranges_of(request, demands, variant)
+}
+
+/// RFC 9111 §4.3.2: whether the client has it.
+fn is_known(request: &Request<'_>, variant: &Variant) -> bool {
+    let (head, now) = (request.head, request.unix_seconds);
+    variant.with_fields(|fields| {
+        let validators = validators(fields, now);
+        let date = fields
+            .first("date")
+            .and_then(|value| date::parse(value, now));
+        // What does not say when it changed is held against its Date.
+        let held_against = Validators {
+            last_modified: validators.last_modified.or(date),
+            ..validators
+        };
+        conditional::evaluate(&head.method, &head.fields, Some(&held_against), now)
+            == Outcome::NotModified
+    })
+}
+
+/// What a Range field selects.
+fn ranges_of(request: &Request<'_>, demands: &Demands, variant: &Variant) -> Selected {
+    let (head, now) = (request.head, request.unix_seconds);
+    let range = head.fields.first("range").filter(|_| demands.wants_range);
+    let (Some(range), Some(complete)) = (range, variant.content.complete()) else {
         return Selected::Whole;
     };
-    match range::select(range, variant.body.len() as u64) {
+    let applies = variant.with_fields(|fields| {
+        conditional::range_applies(&head.method, &head.fields, &validators(fields, now), now)
+    });
+    if !applies {
+        return Selected::Whole;
+    }
+    match range::select(range, complete) {
         Selection::Parts(parts) if parts.len() == 1 => Selected::Part(parts[0]),
         Selection::Parts(parts) if are_small(&parts) => Selected::Parts(parts),
         // A server may always send the whole (RFC 9110 §14.2).
         Selection::Parts(_) | Selection::Whole => Selected::Whole,
-        Selection::Unsatisfiable => Selected::Nothing,
+        Selection::Unsatisfiable => Selected::Nothing(complete),
     }
+}
+
+fn whole(variant: &Variant) -> Response {
+    let body = match &variant.content {
+        Content::Whole(whole) => Body::Bytes(whole.clone()),
+        // Nobody but HEAD is answered with what is not there.
+        Content::Parts(_) | Content::Nothing(_) => Body::Omitted {
+            length: variant.content.complete(),
+        },
+    };
+    Response::new(variant.head.clone(), body)
 }
 
 fn not_modified(variant: &Variant) -> Result<Response, SerializeError> {
@@ -124,13 +159,21 @@ fn not_modified(variant: &Variant) -> Result<Response, SerializeError> {
 
 fn one_part(variant: &Variant, range: ByteRange) -> Result<Response, SerializeError> {
     let head = variant.head_as(StatusCode::PARTIAL_CONTENT, |_| true)?;
-    let bytes = range.first as usize..=range.last as usize;
     let content_range = ContentRange::Part {
         range,
-        complete: Some(variant.body.len() as u64),
+        complete: variant.content.complete(),
     };
-    Response::new(head, Body::Bytes(variant.body.slice(bytes)))
-        .with_field("Content-Range", content_range.to_string())
+    let mut pieces = stored_bytes(variant, range);
+    let body = match pieces.len() {
+        1 => Body::Bytes(pieces.remove(0)),
+        _ => Body::Pieces(pieces.into_iter().map(response::Piece::Bytes).collect()),
+    };
+    Response::new(head, body).with_field("Content-Range", content_range.to_string())
+}
+
+/// Those bytes, which are there: else they would not have been selected.
+fn stored_bytes(variant: &Variant, range: ByteRange) -> Vec<Bytes> {
+    variant.content.slice(range).unwrap_or_default()
 }
 
 /// Whether several parts may be put together for one answer.
@@ -144,8 +187,9 @@ fn are_small(parts: &[ByteRange]) -> bool {
 /// Several parts in one body (RFC 9110 §14.6).
 fn several_parts(variant: &Variant, parts: &[ByteRange]) -> Result<Response, SerializeError> {
     // Nobody can foresee it, and so nothing stored can hold it.
-    let boundary = format!("{:016x}", RandomState::new().hash_one(variant.body.len()));
-    let mut multipart = ByteRanges::new(boundary, variant.body.len() as u64)?;
+    let complete = variant.content.complete().unwrap_or_default();
+    let boundary = format!("{:016x}", RandomState::new().hash_one(complete));
+    let mut multipart = ByteRanges::new(boundary, complete)?;
     let content_type =
         variant.with_fields(|fields| fields.first("content-type").map(<[u8]>::to_vec));
     if let Some(content_type) = content_type {
@@ -156,8 +200,9 @@ fn several_parts(variant: &Variant, parts: &[ByteRange]) -> Result<Response, Ser
         match piece {
             Piece::Text(text) => body.extend_from_slice(&text),
             Piece::Part(range) => {
-                let bytes = range.first as usize..=range.last as usize;
-                body.extend_from_slice(&variant.body[bytes]);
+                for bytes in stored_bytes(variant, range) {
+                    body.extend_from_slice(&bytes);
+                }
             }
         }
     }
@@ -169,10 +214,8 @@ fn several_parts(variant: &Variant, parts: &[ByteRange]) -> Result<Response, Ser
         .with_field("Content-Type", multipart.content_type())
 }
 
-fn nothing(variant: &Variant) -> Result<Response, SerializeError> {
-    let content_range = ContentRange::Unsatisfied {
-        complete: variant.body.len() as u64,
-    };
+fn nothing(complete: u64) -> Result<Response, SerializeError> {
+    let content_range = ContentRange::Unsatisfied { complete };
     let text = "none of the ranges asked for is in the content\n";
     Response::text(StatusCode::RANGE_NOT_SATISFIABLE, text)
         .with_field("Content-Range", content_range.to_string())

@@ -14,6 +14,7 @@ use netio::http::response::Head;
 use netproto::http::cache_control::ResponseDirectives;
 use netproto::http::fields::Fields;
 use netproto::http::status::StatusCode;
+use proxyd::cache::content::Content;
 use proxyd::cache::policy::freshness::{Freshness, Journey};
 use proxyd::cache::policy::selecting::Selecting;
 use proxyd::cache::policy::storing::Validity;
@@ -43,7 +44,7 @@ fn variant(body: usize) -> Arc<Variant> {
         .and_then(|head| head.field("ETag", "\"1234567890abcdef\""));
     Arc::new(Variant {
         head: head.unwrap().finish(),
-        body: vec![b'x'; body].into(),
+        content: Content::Whole(vec![b'x'; body].into()),
         validity: Validity::of(freshness, &directives),
         selecting: Selecting::of(&fields, &fields),
     })

@@ -53,7 +53,12 @@ struct Response {
     /// Negative once it is stale.
     ttl_seconds: i64,
     stored_unix_seconds: u64,
+    /// `whole`, `parts` or `nothing` of the body.
+    holds: &'static str,
+    /// What is stored of it.
     body_bytes: u64,
+    /// How long it is, if that is known.
+    whole_bytes: Option<u64>,
     stored_bytes: u64,
 }
 
@@ -71,7 +76,9 @@ impl Response {
                 Err(stale) => -seconds(stale),
             },
             stored_unix_seconds: listed.stored_unix,
+            holds: listed.holds,
             body_bytes: listed.body_bytes,
+            whole_bytes: listed.whole_bytes,
             stored_bytes: listed.bytes,
         }
     }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use super::content::Content;
 use super::policy::reuse::Aged;
 use super::store::{Resource, Store};
 use super::variant::Variant;
@@ -21,8 +22,12 @@ pub struct Listed {
     pub stored_unix: u64,
     /// How old it is, and for how long it is still fresh.
     pub aged: Aged,
-    /// The bytes of its body.
+    /// What is stored of its body: `whole`, `parts`, or `nothing` if only HEAD was asked for.
+    pub holds: &'static str,
+    /// The bytes of its body that are stored.
     pub body_bytes: u64,
+    /// Those of the whole body, if known.
+    pub whole_bytes: Option<u64>,
     /// All that it takes but its share of the entry's overhead.
     pub bytes: u64,
     /// Why it is stored: `explicit` (its lifetime is told), `heuristic` (it is supposed) or
@@ -81,7 +86,13 @@ fn listed(key: &[u8], resource: &Arc<Resource>, now: Instant) -> Vec<Listed> {
         status: variant.head.status().as_u16(),
         stored_unix: variant.validity.freshness.since_unix(),
         aged: Aged::at(&variant.validity, now),
-        body_bytes: variant.body.len() as u64,
+        holds: match &variant.content {
+            Content::Whole(_) => "whole",
+            Content::Parts(_) => "parts",
+            Content::Nothing(_) => "nothing",
+        },
+        body_bytes: variant.content.len(),
+        whole_bytes: variant.content.complete(),
         bytes: variant.bytes(),
         why: variant.validity.freshness.ground().name(),
     };

@@ -73,13 +73,13 @@ pub fn freshen_by_head(
     demands: &Demands,
     journey: &Journey,
 ) -> Validation {
-    let length = variant.body.len().to_string();
+    let length = variant.content.complete().map(|length| length.to_string());
     let is_same = |name: &str, stored: Option<&[u8]>| {
         let told = update.fields.first(name);
         told.is_none() || told == stored
     };
     let stands = variant.head.status() == update.status
-        && is_same("content-length", Some(length.as_bytes()))
+        && is_same("content-length", length.as_deref().map(str::as_bytes))
         && variant.with_fields(|stored| {
             is_same("etag", stored.first("etag"))
                 && is_same("last-modified", stored.first("last-modified"))
@@ -110,12 +110,7 @@ fn updated(
     if !variant.selecting.is_selected_alike(&head.fields) {
         return Validation::OfAnother;
     }
-    // What is stored was asked for with GET, whatever asked for its confirmation.
-    let demands = Demands {
-        is_get: true,
-        ..*demands
-    };
-    let verdict = storing::judge(&demands, head.status, &head.fields, journey);
+    let verdict = storing::judge(demands, head.status, &head.fields, journey);
     // What may not be stored is as young as the 304 all the same.
     let validity = verdict.unwrap_or_else(|_| {
         let directives = ResponseDirectives::of(&head.fields);
@@ -128,7 +123,7 @@ fn updated(
         Ok(head) => {
             let updated = Variant {
                 head,
-                body: variant.body.clone(),
+                content: variant.content.clone(),
                 validity,
                 selecting: variant.selecting.clone(),
             };

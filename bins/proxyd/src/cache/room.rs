@@ -46,6 +46,11 @@ impl Rooms {
         }
     }
 
+    /// How long the longest body is for which there may be room.
+    pub fn largest_body(&self) -> u64 {
+        self.largest_body
+    }
+
     /// Room for nothing yet.
     pub fn room(self: &Arc<Self>) -> Room {
         Room {

@@ -9,6 +9,7 @@ use quick_cache::sync::{Cache, DefaultLifecycle, EntryAction, EntryResult};
 use quick_cache::{DefaultHashBuilder, OptionsBuilder, Weighter};
 use smallvec::SmallVec;
 
+use super::policy::selecting::Selecting;
 use super::room::{Room, Rooms};
 use super::variant::Variant;
 
@@ -60,6 +61,12 @@ impl Resource {
             });
         let variants = [variant].into_iter().chain(others).cloned().collect();
         Resource::of(variants)
+    }
+
+    /// The one for the same requests.
+    pub fn variant(&self, selecting: &Selecting) -> Option<&Arc<Variant>> {
+        let mut variants = self.variants.iter();
+        variants.find(|stored| stored.selecting.is_same(selecting))
     }
 
     /// The variants, the one stored last first.
@@ -219,6 +226,19 @@ impl Store {
         self.map.weight()
     }
 
+    /// How long the longest body is that it takes.
+    pub fn largest_body(&self) -> u64 {
+        self.rooms.largest_body()
+    }
+
+    /// These bytes in one run; `None` if there is no room for it.
+    pub fn join(&self, pieces: &[&[u8]]) -> Option<bytes::Bytes> {
+        let mut room = self.rooms.room();
+        let length: usize = pieces.iter().map(|piece| piece.len()).sum();
+        room.grow(length as u64).ok()?;
+        Some(room.hold(pieces.concat()))
+    }
+
     /// Asks for room for a body that is coming in.
     pub fn room(&self) -> Room {
         self.rooms.room()
@@ -238,6 +258,7 @@ mod tests {
     use netproto::http::status::StatusCode;
 
     use super::*;
+    use crate::cache::content::Content;
     use crate::cache::policy::demands::Demands;
     use crate::cache::policy::freshness::Journey;
     use crate::cache::policy::selecting::Selecting;
@@ -265,7 +286,7 @@ mod tests {
         let validity = storing::judge(&demands, response.status, &response.fields, &journey);
         Arc::new(Variant {
             head: Head::build(StatusCode::OK).finish(),
-            body: vec![0; body].into(),
+            content: Content::Whole(vec![0; body].into()),
             validity: validity.unwrap(),
             selecting: Selecting::of(&response.fields, &request.fields),
         })
@@ -379,8 +400,12 @@ mod tests {
             put(&store, b"key", variant(&number.to_string(), number));
         }
         let resource = store.get(b"key").unwrap();
-        let bodies = resource.variants().iter().map(|variant| variant.body.len());
+        let bodies = resource
+            .variants()
+            .iter()
+            .map(|variant| variant.content.len());
         let newest_first = (VARIANTS_PER_KEY..2 * VARIANTS_PER_KEY).rev();
+        let newest_first = newest_first.map(|number| number as u64);
         assert!(bodies.eq(newest_first));
     }
 
@@ -391,7 +416,10 @@ mod tests {
             put(&store, b"key", variant(accept, body));
         }
         let resource = store.get(b"key").unwrap();
-        let bodies = resource.variants().iter().map(|variant| variant.body.len());
+        let bodies = resource
+            .variants()
+            .iter()
+            .map(|variant| variant.content.len());
         assert_eq!(bodies.collect::<Vec<_>>(), [3, 2]);
         assert!(store.remove(b"key"));
         assert!(store.get(b"key").is_none());

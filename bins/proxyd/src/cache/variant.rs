@@ -1,8 +1,7 @@
-//! One stored response: its head rendered once, its whole body, and what decides on its use.
+//! One stored response: its head rendered once, its content, and what decides on its use.
 
 use std::io::Write as _;
 
-use bytes::Bytes;
 use netio::http::response::Head;
 use netproto::http::Status;
 use netproto::http::conditional::{EntityTag, Validators};
@@ -14,6 +13,7 @@ use netproto::http::method::Method;
 use netproto::http::status::StatusCode;
 use netproto::http::write::SerializeError;
 
+use super::content::Content;
 use super::policy::selecting::Selecting;
 use super::policy::storing::Validity;
 
@@ -30,8 +30,8 @@ pub const STORED: Limits = Limits {
 pub struct Variant {
     /// Without Age, which every answer has for itself; always with a Date.
     pub head: Head,
-    /// The whole of it.
-    pub body: Bytes,
+    /// The whole of it, or what there is.
+    pub content: Content,
     /// When it may be used.
     pub validity: Validity,
     /// For which requests it stands.
@@ -41,7 +41,8 @@ pub struct Variant {
 impl Variant {
     /// The memory that it takes.
     pub fn bytes(&self) -> u64 {
-        (size_of::<Variant>() + self.head.len() + self.body.len()) as u64 + self.selecting.bytes()
+        let fixed = (size_of::<Variant>() + self.head.len()) as u64;
+        fixed + self.content.bytes() + self.selecting.bytes()
     }
 
     /// Hands its fields to `read`.

@@ -22,6 +22,7 @@ use super::{Errand, Proxy};
 use crate::answer;
 use crate::cache::fill::flight::Lead;
 use crate::cache::policy::freshness::Journey;
+use crate::cache::policy::storing::Refusal;
 use crate::cache::revalidation::{self, Validation};
 use crate::cache::variant::Variant;
 use crate::counters::Outcome;
@@ -84,7 +85,6 @@ impl Proxy {
                 .take()
                 .filter(|_| head.status == StatusCode::NOT_MODIFIED)
             else {
-                self.freshen_by_head(errand, stale.as_deref(), &head, &journey);
                 return self
                     .pass_on(errand, answer, &head, &journey, lead)
                     .unwrap_or_else(|error| answer::internal(&error));
@@ -93,13 +93,15 @@ impl Proxy {
                 self.upstream.keeper(&answer.server)(answer.connection.rested());
             }
             match revalidation::freshen(&variant, &head, &errand.demands, &journey) {
-                Validation::Stands(variant, verdict) => {
+                Validation::Stands(variant, verdict)
+                    if answer::is_enough(errand.request, &errand.demands, &variant) =>
+                {
                     let response = self.revalidated(errand, &variant, verdict, lead.take());
                     return with_cookies(response, &head)
                         .unwrap_or_else(|error| answer::internal(&error));
                 }
                 // Asked again, without the condition that led nowhere.
-                Validation::OfAnother => {}
+                Validation::Stands(..) | Validation::OfAnother => {}
             }
         }
     }
@@ -148,7 +150,10 @@ impl Proxy {
         lead: Option<Lead<Landing>>,
     ) -> Result<Response, SerializeError> {
         self.invalidate(errand, head);
-        let place = self.place(errand, head, journey);
+        let is_told = self.freshen_by_head(errand, head, journey);
+        let place = self
+            .place(errand, head, journey)
+            .and_then(|place| (!is_told).then_some(place).ok_or(Refusal::Method));
         let body = self.body(errand, answer, head);
         let (body, stored) = self.store(errand, place, body, lead);
         let sent = fields::response_head(head, journey.response_unix, |_| false)?;
@@ -156,7 +161,7 @@ impl Proxy {
         if let Some(age) = head.fields.first("age") {
             response = response.with_field("Age", age)?;
         }
-        let refusal = stored.err().filter(|_| errand.demands.is_get);
+        let refusal = stored.err().filter(|refusal| *refusal != Refusal::Method);
         Ok(self.told(
             errand,
             response,

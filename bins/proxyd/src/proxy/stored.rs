@@ -6,6 +6,7 @@ use std::time::Instant;
 use netio::http::response::Response;
 use netio::http::server::Request;
 use netproto::http::cache_status::{CacheStatus, Forwarded};
+use netproto::http::fields::Fields;
 use netproto::http::status::StatusCode;
 
 use super::{Errand, Proxy};
@@ -13,8 +14,18 @@ use crate::answer;
 use crate::cache::key::Key;
 use crate::cache::policy::demands::Demands;
 use crate::cache::policy::reuse::{self, Aged, Reuse};
+use crate::cache::store::Resource;
 use crate::cache::variant::Variant;
 use crate::counters::Outcome;
+
+/// The stored response that stands for a request with these fields.
+pub(super) fn selected<'r>(
+    resource: &'r Resource,
+    fields: &Fields<'_, '_>,
+) -> Option<&'r Arc<Variant>> {
+    let mut variants = resource.variants().iter();
+    variants.find(|variant| variant.selecting.matches(fields))
+}
 
 /// What the store has for a request.
 pub(super) enum Found {
@@ -32,14 +43,12 @@ impl Proxy {
         let Some(resource) = self.store.get(key.as_bytes()) else {
             return Found::Unusable(Forwarded::UriMiss, None);
         };
-        let fields = &request.head.fields;
-        let selected = resource
-            .variants()
-            .iter()
-            .find(|variant| variant.selecting.matches(fields));
-        let Some(variant) = selected else {
+        let Some(variant) = selected(&resource, &request.head.fields) else {
             return Found::Unusable(Forwarded::VaryMiss, None);
         };
+        if !answer::is_enough(request, demands, variant) {
+            return Found::Unusable(Forwarded::Partial, None);
+        }
         // Not the worker's clock: Age would be a tick behind, and seconds are counted by it.
         match reuse::decide(&variant.validity, &demands.directives, Instant::now()) {
             Reuse::Answer(aged) => Found::Usable(Arc::clone(variant), aged),

@@ -15,11 +15,15 @@ use netproto::http::status::StatusCode;
 use netproto::http::write::SerializeError;
 
 use super::share::{Coming, Landing};
+use super::stored::selected;
 use super::{Errand, Proxy};
+use crate::cache::combining;
+use crate::cache::content::{Content, Parts};
 use crate::cache::fill::flight::Lead;
 use crate::cache::fill::{self, intake};
 use crate::cache::key::Key;
 use crate::cache::policy::freshness::Journey;
+use crate::cache::policy::partial::Part;
 use crate::cache::policy::reuse::{self, Reuse};
 use crate::cache::policy::selecting::Selecting;
 use crate::cache::policy::storing::{self, Refusal, Validity};
@@ -75,14 +79,28 @@ impl Proxy {
             return Err(Refusal::OpenEnded);
         }
         let directives = ResponseDirectives::of(&head.fields);
-        let stored_head = fields::response_head(head, journey.response_unix, |name| {
+        let part = Part::of(&errand.demands, &head.fields, journey.response_unix)
+            .filter(|_| head.status == StatusCode::PARTIAL_CONTENT);
+        if let Some(part) = part
+            && (is_of_other_length(head, &part) || !(part.is_told_whole || self.holds_part(errand)))
+        {
+            return Err(Refusal::Partial);
+        }
+        // Parts are kept as what they are parts of.
+        let of_whole = ResponseHead {
+            status: part.map_or(head.status, |_| StatusCode::OK),
+            ..*head
+        };
+        let stored_head = fields::response_head(&of_whole, journey.response_unix, |name| {
             storing::is_withheld(&directives, name)
+                || (part.is_some() && name.eq_ignore_ascii_case("content-range"))
         })
         .map_err(|_| Refusal::Status)?;
         Ok(Place {
             key,
             asked,
             head: stored_head,
+            part,
             validity,
             selecting: Selecting::of(&head.fields, &errand.request.head.fields),
         })
@@ -104,9 +122,16 @@ impl Proxy {
                 return (body, Err(refusal));
             }
         };
-        let Body::Stream { stream, length } = body else {
-            self.shelve(place, Bytes::new(), lead.as_ref());
-            return (body, Ok(()));
+        let (stream, length) = match body {
+            Body::Stream { stream, length } => (stream, length),
+            Body::Omitted { length } => {
+                self.shelve(place, Content::Nothing(length), lead.as_ref());
+                return (body, Ok(()));
+            }
+            _ => {
+                self.shelve(place, Content::Whole(Bytes::new()), lead.as_ref());
+                return (body, Ok(()));
+            }
         };
         let (writer, intake) = match intake::begin(self.store.room(), length) {
             Ok(begun) => begun,
@@ -142,20 +167,20 @@ impl Proxy {
         });
         let proxy = self.clone();
         tokio::task::spawn_local(fill::run(stream, writer, lead, move |whole| {
-            proxy.put(place, whole);
+            proxy.put_whole(place, whole);
         }));
         let stream = Box::pin(reader);
         (Body::Stream { stream, length }, Ok(()))
     }
 
     /// Stores what has no body that would have to come in.
-    fn shelve(&self, place: Place, body: Bytes, lead: Option<&Lead<Landing>>) {
+    fn shelve(&self, place: Place, content: Content, lead: Option<&Lead<Landing>>) {
         self.counters.stored.add(1);
         let is_usable = place.is_usable();
-        if !is_usable {
+        if lead.is_some() && !is_usable {
             self.flights.go_alone(place.key.as_bytes(), Instant::now());
         }
-        self.put(place, body);
+        self.put(place, content);
         if let Some(lead) = lead {
             lead.tell(if is_usable {
                 Landing::Stored
@@ -165,14 +190,55 @@ impl Proxy {
         }
     }
 
-    fn put(&self, place: Place, body: Bytes) {
+    fn put(&self, place: Place, content: Content) {
         let variant = Arc::new(Variant {
             head: place.head,
-            body,
+            content,
             validity: place.validity,
             selecting: place.selecting,
         });
         self.store.put(place.key.as_bytes(), variant, place.asked);
+    }
+
+    /// Stores the body of an answer, beside what else is there of it if it is a part.
+    fn put_whole(&self, place: Place, body: Bytes) {
+        let Some(part) = place.part else {
+            return self.put(place, Content::Whole(body));
+        };
+        let has_come = body.len() as u64 == part.range.len();
+        let Some(parts) = Parts::one(part.complete, part.range.first, body).filter(|_| has_come)
+        else {
+            return;
+        };
+        let newer = Variant {
+            head: place.head,
+            content: Content::Parts(parts),
+            validity: place.validity,
+            selecting: place.selecting,
+        };
+        let (store, key) = (&self.store, place.key.as_bytes());
+        let resource = store.get(key);
+        let stored = resource
+            .as_ref()
+            .and_then(|resource| resource.variant(&newer.selecting));
+        let (told, room) = (part.is_told_whole, store.largest_body());
+        let join = |pieces: &[&[u8]]| store.join(pieces);
+        let stored = stored.map(|stored| &**stored);
+        if let Some(variant) = combining::combined(stored, newer, told, room, join) {
+            store.put(key, Arc::new(variant), place.asked);
+        }
+    }
+
+    /// Whether parts are stored of what would answer a request, if it asked for others.
+    fn holds_part(&self, errand: &Errand<'_>) -> bool {
+        let stored = errand
+            .key
+            .as_ref()
+            .and_then(|(key, _)| self.store.get(key.as_bytes()));
+        stored.is_some_and(|resource| {
+            let selected = selected(&resource, &errand.request.head.fields);
+            selected.is_some_and(|variant| matches!(variant.content, Content::Parts(_)))
+        })
     }
 
     /// Tells those who wait that there is nothing for them, and that nobody need wait for the like.
@@ -186,20 +252,28 @@ impl Proxy {
         lead.tell(Landing::NotShared);
     }
 
-    /// RFC 9111 §4.3.5: what HEAD is answered is told of what a GET would be, too.
+    /// RFC 9111 §4.3.5: what HEAD is answered is told of what a GET would be, too. Returns whether an
+    /// answer to GET is stored that it concerns.
     pub(super) fn freshen_by_head(
         &self,
         errand: &Errand<'_>,
-        stored: Option<&Variant>,
         head: &ResponseHead<'_, '_>,
         journey: &Journey,
-    ) {
-        let (Some(stored), Some((key, asked))) = (stored, &errand.key) else {
-            return;
+    ) -> bool {
+        let Some((key, asked)) = &errand.key else {
+            return false;
         };
         if errand.request.head.method != Method::Head || head.status != StatusCode::OK {
-            return;
+            return false;
         }
+        let resource = self.store.get(key.as_bytes());
+        let stored = resource
+            .as_ref()
+            .and_then(|resource| selected(resource, &errand.request.head.fields))
+            .filter(|variant| !matches!(variant.content, Content::Nothing(_)));
+        let Some(stored) = stored else {
+            return false;
+        };
         match revalidation::freshen_by_head(stored, head, &errand.demands, journey) {
             Validation::Stands(variant, Ok(())) => {
                 self.store.put(key.as_bytes(), variant, *asked);
@@ -209,6 +283,7 @@ impl Proxy {
                 self.remove(key);
             }
         }
+        true
     }
 
     /// Answers PURGE, which is for those whose requests are forwarded, too: nobody else may empty
@@ -283,6 +358,8 @@ pub(super) struct Place {
     key: Key,
     asked: Epoch,
     head: Head,
+    /// Which part of the content comes, if not the whole.
+    part: Option<Part>,
     validity: Validity,
     selecting: Selecting,
 }
@@ -297,6 +374,11 @@ impl Place {
 fn is_usable(validity: &Validity) -> bool {
     let decision = reuse::decide(validity, &RequestDirectives::default(), Instant::now());
     matches!(decision, Reuse::Answer(_))
+}
+
+/// Whether a 206 says itself that it has not the bytes that it names.
+fn is_of_other_length(head: &ResponseHead<'_, '_>, part: &Part) -> bool {
+    matches!(head.framing, BodyFraming::Length(length) if length != part.range.len())
 }
 
 /// Whether an answer says that it is what the target is now (RFC 9110 §8.7).

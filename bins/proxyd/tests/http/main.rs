@@ -14,6 +14,7 @@ mod lab;
 mod lifecycle;
 mod names;
 mod origins;
+mod partial;
 mod pressure;
 mod revalidation;
 mod sharing;

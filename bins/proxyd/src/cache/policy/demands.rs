@@ -31,7 +31,7 @@ pub struct Demands {
     pub directives: RequestDirectives,
     /// GET or HEAD without a body: a stored response can answer it.
     pub reads: bool,
-    /// GET without a body: its answer can be stored.
+    /// GET without a body: its answer can be stored with its content.
     pub is_get: bool,
     /// Only the origin can answer: a precondition that a cache must not judge (RFC 9111 §4.3.2), or
     /// a field that the connection takes away.
@@ -40,6 +40,8 @@ pub struct Demands {
     pub is_conditional: bool,
     /// It would have the connection switched to another protocol (RFC 9110 §7.8).
     pub wants_upgrade: bool,
+    /// Its client has a part, and asks for another of the same or for the whole (RFC 9110 §13.1.5).
+    pub has_if_range: bool,
     /// It asks for a part.
     pub wants_range: bool,
     /// It has credentials (RFC 9111 §3.5).
@@ -66,7 +68,10 @@ impl Demands {
                 7 if is("upgrade") => demands.wants_upgrade = true,
                 6 if is("pragma") => pragma = Some(value),
                 8 if is("if-match") => demands.needs_origin = true,
-                8 if is("if-range") => demands.is_conditional = true,
+                8 if is("if-range") => {
+                    demands.has_if_range = true;
+                    demands.is_conditional = true;
+                }
                 10 if is("connection") => demands.needs_origin |= takes_fields_away(value),
                 13 if is("cache-control") => has_cache_control = true,
                 13 if is("authorization") => demands.has_authorization = true,

@@ -9,16 +9,16 @@ use netproto::http::status::StatusCode;
 
 use super::demands::Demands;
 use super::freshness::{Freshness, Ground, Journey, is_heuristically_cacheable};
+use super::partial::Part;
 use super::selecting;
 
-/// Answers to the range or the condition of one request, which are not in the key: 206, 304, 412,
-/// 416.
-const OF_ONE_REQUEST: [u16; 4] = [206, 304, 412, 416];
+/// Answers to the range or the condition of one request, which are not in the key: 304, 412, 416.
+const OF_ONE_REQUEST: [u16; 3] = [304, 412, 416];
 /// Statuses that mean nothing special to a cache, so that they are understood (RFC 9111
 /// §5.2.2.3).
-const UNDERSTOOD: [u16; 27] = [
-    200, 201, 202, 203, 204, 205, 300, 301, 302, 303, 307, 308, 400, 401, 403, 404, 405, 406, 409,
-    410, 414, 421, 451, 500, 501, 502, 503,
+const UNDERSTOOD: [u16; 28] = [
+    200, 201, 202, 203, 204, 205, 206, 300, 301, 302, 303, 307, 308, 400, 401, 403, 404, 405, 406,
+    409, 410, 414, 421, 451, 500, 501, 502, 503,
 ];
 
 /// What of a stored response decides when it may be used.
@@ -59,7 +59,7 @@ impl Validity {
 /// Why a response is not stored. Told in Cache-Status.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Refusal {
-    /// The request was no GET, or had a body.
+    /// The request was neither GET nor HEAD, or had a body.
     Method,
     /// The request said no-store.
     RequestNoStore,
@@ -67,6 +67,8 @@ pub enum Refusal {
     NeedsOrigin,
     /// An interim answer, or one to the range or the condition of this request.
     Status,
+    /// A part that cannot be held beside others of the same, see [`Part::of`].
+    Partial,
     /// The response says no-store.
     NoStore,
     /// The response says private.
@@ -92,7 +94,10 @@ pub enum Refusal {
 impl Refusal {
     /// Whether the next answer is likely to be refused as well.
     pub fn lasts(self) -> bool {
-        !matches!(self, Refusal::NoRoom | Refusal::Invalidated)
+        !matches!(
+            self,
+            Refusal::Method | Refusal::NoRoom | Refusal::Invalidated
+        )
     }
 
     /// Its name in Cache-Status: a token.
@@ -102,6 +107,7 @@ impl Refusal {
             Refusal::RequestNoStore => "request-no-store",
             Refusal::NeedsOrigin => "needs-origin",
             Refusal::Status => "status",
+            Refusal::Partial => "partial",
             Refusal::NoStore => "no-store",
             Refusal::Private => "private",
             Refusal::NotUnderstood => "must-understand",
@@ -123,7 +129,7 @@ pub fn judge(
     fields: &Fields<'_, '_>,
     journey: &Journey,
 ) -> Result<Validity, Refusal> {
-    if !demands.is_get {
+    if !demands.reads {
         return Err(Refusal::Method);
     }
     if demands.needs_origin {
@@ -134,6 +140,11 @@ pub fn judge(
     }
     if status.is_informational() || OF_ONE_REQUEST.contains(&status.as_u16()) {
         return Err(Refusal::Status);
+    }
+    if status == StatusCode::PARTIAL_CONTENT
+        && Part::of(demands, fields, journey.response_unix).is_none()
+    {
+        return Err(Refusal::Partial);
     }
     let directives = ResponseDirectives::of(fields);
     if directives.must_understand && !UNDERSTOOD.contains(&status.as_u16()) {
@@ -173,7 +184,7 @@ pub fn judge_post(
     journey: &Journey,
 ) -> Result<Validity, Refusal> {
     let demands = Demands {
-        is_get: true,
+        reads: true,
         ..*demands
     };
     let validity = judge(&demands, status, fields, journey)?;

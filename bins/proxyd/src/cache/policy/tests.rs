@@ -10,6 +10,7 @@ use netproto::http::method::Method;
 
 use super::demands::Demands;
 use super::freshness::Journey;
+use super::partial;
 use super::reuse::{self, Aged, Reuse, Trouble};
 use super::selecting::Selecting;
 use super::storing::{self, Refusal, Validity};
@@ -179,6 +180,19 @@ fn an_answer_to_post_is_stored_for_get_only_with_explicit_freshness() {
         });
         let found = found.map_or_else(Refusal::name, |_| "stored");
         assert_eq!(found, verdict, "{fields}");
+    }
+}
+
+#[test]
+fn parts_are_held_together_only_if_they_are_of_one_representation() {
+    for (line, [stored, newer, verdict]) in vectors(include_str!("vectors/combining.txt")) {
+        let are_of_one = with_response(&format!("206 | {stored}"), |stored| {
+            with_response(&format!("206 | {newer}"), |newer| {
+                partial::are_of_one(&stored.fields, &newer.fields, NOW)
+            })
+        });
+        let found = if are_of_one { "one" } else { "another" };
+        assert_eq!(found, verdict, "{line}");
     }
 }
 
