@@ -172,7 +172,7 @@ impl Upstream {
         body: &mut RequestBody<'_>,
     ) -> Result<Answer, Failure> {
         let may_be_sent_twice = method.is_idempotent() && body.is_done();
-        if let Some(idle) = self.pool.take(server, self.watch.now()) {
+        if let Some(idle) = self.pool.take(server, self.watch.now(), may_be_sent_twice) {
             match converse(server, idle, head.clone(), method, body).await {
                 Err(Failure::Closed) if may_be_sent_twice => {}
                 outcome => return outcome,

@@ -192,6 +192,21 @@ fn a_connection_found_dead_is_replaced_once_for_what_may_be_sent_twice() {
 }
 
 #[test]
+fn what_may_not_be_sent_twice_takes_no_connection_that_was_idle_for_long() {
+    let lab = Lab::start(|_| Answer::ok("", "x"));
+    let post = "POST /a HTTP/1.1\r\nHost: lab\r\nContent-Length: 1\r\nConnection: close\r\n\r\nx";
+    lab.get("/");
+    lab.send(post);
+    // RFC 9112 §9.3.1: it could not be sent again, should the origin be closing just now.
+    std::thread::sleep(Duration::from_millis(2300));
+    lab.send(post);
+    lab.get("/");
+    let seen = lab.origin.seen();
+    let connections: Vec<usize> = seen.iter().map(|seen| seen.connection).collect();
+    assert_eq!(connections, [0, 0, 1, 1]);
+}
+
+#[test]
 fn an_origin_that_restarts_costs_no_request() {
     // Every connection closes a moment after its first answer, as an origin does that restarts.
     let lab = Lab::start(|_| Answer::ok("Cache-Control: no-store\r\n", "x").and_close());

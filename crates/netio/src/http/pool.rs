@@ -11,6 +11,9 @@ use super::client::Connection;
 const KEPT: usize = 256;
 /// How long one is kept: less than most origins wait (nginx 75 s, this server 60 s).
 const KEPT_FOR: Duration = Duration::from_secs(30);
+/// For how long no origin is thought to be closing it: less than any waits by default (Node.js and
+/// Apache httpd 5 s).
+const SAFE_FOR: Duration = Duration::from_secs(2);
 
 /// The idle connections of one worker, each kept for the `S` (a server, and why it may be asked)
 /// that it was made for.
@@ -38,13 +41,20 @@ impl<S> Default for Pool<S> {
 }
 
 impl<S: PartialEq> Pool<S> {
-    /// The connection to `server` that was used last, if it is still good.
-    pub fn take(&self, server: &S, now: Instant) -> Option<Connection> {
+    /// The connection to `server` that was used last, if it is still good. For a request that cannot
+    /// be sent twice, only if that was a moment ago: an origin that has waited long may be closing it.
+    pub fn take(&self, server: &S, now: Instant, can_be_sent_twice: bool) -> Option<Connection> {
+        let longest = if can_be_sent_twice {
+            KEPT_FOR
+        } else {
+            SAFE_FOR
+        };
         let mut idle = self.0.borrow_mut();
         loop {
-            let place = idle.kept.iter().rposition(|kept| kept.server == *server)?;
+            let is_good = |kept: &Kept<S>| kept.server == *server && kept.is_younger(longest, now);
+            let place = idle.kept.iter().rposition(is_good)?;
             let mut kept = idle.kept.remove(place)?;
-            if kept.is_young(now) && kept.connection.is_quiet() {
+            if kept.connection.is_quiet() {
                 return Some(kept.connection);
             }
         }
@@ -57,7 +67,8 @@ impl<S: PartialEq> Pool<S> {
         if idle.is_closed {
             return;
         }
-        while idle.kept.len() >= KEPT || idle.kept.front().is_some_and(|kept| !kept.is_young(now)) {
+        let is_old = |kept: &Kept<S>| !kept.is_younger(KEPT_FOR, now);
+        while idle.kept.len() >= KEPT || idle.kept.front().is_some_and(is_old) {
             idle.kept.pop_front();
         }
         idle.kept.push_back(Kept {
@@ -76,8 +87,8 @@ impl<S: PartialEq> Pool<S> {
 }
 
 impl<S> Kept<S> {
-    fn is_young(&self, now: Instant) -> bool {
-        now.saturating_duration_since(self.since) < KEPT_FOR
+    fn is_younger(&self, bound: Duration, now: Instant) -> bool {
+        now.saturating_duration_since(self.since) < bound
     }
 }
 
