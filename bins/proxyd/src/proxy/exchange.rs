@@ -185,7 +185,7 @@ impl Proxy {
         let keeper = (is_in_order && head.persistent).then(|| self.upstream.keeper(&server));
         if matches!(head.framing, BodyFraming::None | BodyFraming::Length(0)) {
             if let Some(keep) = keeper {
-                keep(connection.rested());
+                connection.after_answer(keep);
             }
             return match errand.request.head.method {
                 Method::Head => Body::Omitted {

@@ -1,5 +1,6 @@
 //! One request and the head of its answer, over one connection. Either side may speak first: an
-//! origin may have something to say before the request has come to its end.
+//! origin may have something to say before the request has come to its end. Once it answers, the
+//! rest of the request goes out beside the answer.
 
 use std::time::Duration;
 
@@ -7,7 +8,7 @@ use bytes::Bytes;
 use netio::http::body::{ReadBodyError, RequestBody};
 use netio::http::client::{Connection, Heard};
 use netproto::http::Status;
-use netproto::http::body::{BodyFraming, CHUNK_END, LAST_CHUNK, chunk_size_line};
+use netproto::http::body::BodyFraming;
 use netproto::http::fields::FieldSlots;
 use netproto::http::head::ResponseHead;
 use netproto::http::method::Method;
@@ -31,16 +32,19 @@ pub(super) async fn converse(
         connection,
         method,
         body,
+        is_ended: false,
         early: None,
     };
     exchange.connection.push(head);
     let is_in_order = match exchange.send().await {
-        Err(Failure::Broken(_)) => {
-            // The origin may have answered before it closed; if not, this tells it apart.
-            false
+        Ok(Sent::Whole) => true,
+        Ok(Sent::Early) => {
+            exchange.hand_over();
+            true
         }
+        // An origin may have answered before it closed; if not, what follows tells it apart.
+        Ok(Sent::Unwanted) | Err(Failure::Broken(_)) => false,
         Err(failure) => return Err(failure),
-        Ok(is_whole) => is_whole,
     };
     let head = loop {
         if let Some(head) = exchange.early.take() {
@@ -57,107 +61,139 @@ pub(super) async fn converse(
     })
 }
 
+/// How much of a request went out.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sent {
+    /// All of it.
+    Whole,
+    /// A part; the origin answers already, and may want the rest.
+    Early,
+    /// A part; the origin does not want the rest.
+    Unwanted,
+}
+
+/// What an origin says before the request was sent to its end.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Said {
+    /// Nothing final.
+    GoOn,
+    /// It has answered: a 2xx, so that it may be reading still.
+    Answered,
+    /// It refuses the request, or says that it closes (RFC 9112 §9.5).
+    Refused,
+}
+
+impl Said {
+    /// What it means for a request that has not gone out; `None` if that goes on.
+    fn ends(self) -> Option<Sent> {
+        match self {
+            Said::GoOn => None,
+            Said::Answered => Some(Sent::Early),
+            Said::Refused => Some(Sent::Unwanted),
+        }
+    }
+}
+
 struct Exchange<'e, 't> {
     connection: Connection,
     method: &'e Method<'e>,
     body: &'e mut RequestBody<'t>,
+    /// Whether all of the body is written or waits to be.
+    is_ended: bool,
     /// The head of the final answer, once it has come.
     early: Option<Bytes>,
 }
 
 impl Exchange<'_, '_> {
-    /// Sends the request. Returns whether all of it went out: an origin that refuses it before it
-    /// has read the body wants no more of it.
-    async fn send(&mut self) -> Result<bool, Failure> {
-        if !self.flush().await? {
-            return Ok(false);
+    /// Sends the request, as far as the origin has not answered it.
+    async fn send(&mut self) -> Result<Sent, Failure> {
+        if let Some(sent) = self.flush().await? {
+            return Ok(sent);
         }
         if self.body.is_held_back() {
             let thinking = self.connection.answer_begins();
             if let Ok(began) = tokio::time::timeout(CONTINUE_PATIENCE, thinking).await {
                 began?;
                 // With a final answer, the origin does without the body.
-                if !self.listen().await? || self.early.is_some() {
-                    return Ok(false);
+                if self.listen().await? != Said::GoOn {
+                    return Ok(Sent::Unwanted);
                 }
             }
         }
-        let is_chunked = self.body.framing() == BodyFraming::Chunked;
+        let is_chunked = self.is_chunked();
         while !self.body.is_done() || is_chunked {
             let piece = tokio::select! {
                 biased;
-                began = self.connection.answer_begins(), if self.early.is_none() => {
+                began = self.connection.answer_begins() => {
                     began?;
-                    if !self.listen().await? {
-                        return Ok(false);
+                    match self.listen().await?.ends() {
+                        Some(sent) => return Ok(sent),
+                        None => continue,
                     }
-                    continue;
                 }
                 piece = self.body.chunk() => piece.map_err(Failure::Client)?,
             };
-            let is_last = piece.is_none();
-            let out = &mut self.connection;
+            self.is_ended = piece.is_none();
             match piece {
-                Some(piece) if is_chunked => {
-                    out.render(|out| chunk_size_line(piece.len(), out));
-                    out.push(piece);
-                    out.render(|out| out.extend_from_slice(CHUNK_END));
-                }
-                Some(piece) => out.push(piece),
-                None if is_chunked => out.render(|out| out.extend_from_slice(LAST_CHUNK)),
-                None => {}
+                Some(piece) => self.connection.push_piece(piece, is_chunked),
+                None => self.connection.push_end(is_chunked),
             }
-            if !self.flush().await? {
-                return Ok(false);
+            if let Some(sent) = self.flush().await? {
+                return Ok(sent);
             }
-            if is_last {
+            if self.is_ended {
                 break;
             }
         }
-        Ok(true)
+        Ok(Sent::Whole)
     }
 
-    /// Writes what is rendered. Returns whether all of it went out, as [`Exchange::send`] does.
-    async fn flush(&mut self) -> Result<bool, Failure> {
-        loop {
-            if self.early.is_some() {
-                self.connection.flush().await?;
-                return Ok(true);
-            }
-            if self.connection.flush_until_answer().await? {
-                return Ok(true);
-            }
-            if !self.listen().await? {
-                return Ok(false);
+    fn is_chunked(&self) -> bool {
+        self.body.framing() == BodyFraming::Chunked
+    }
+
+    /// Has what is left of the request go out while its answer comes.
+    fn hand_over(&mut self) {
+        let has_rest = !self.is_ended && self.body.framing() != BodyFraming::None;
+        let rest = has_rest.then(|| self.body.hand_over());
+        let is_chunked = self.is_chunked();
+        self.connection.upload(rest, is_chunked);
+    }
+
+    /// Writes what is rendered, unless the origin answers before that.
+    async fn flush(&mut self) -> Result<Option<Sent>, Failure> {
+        while !self.connection.flush_until_answer().await? {
+            if let Some(sent) = self.listen().await?.ends() {
+                return Ok(Some(sent));
             }
         }
+        Ok(None)
     }
 
-    /// Hears what began to come before the request was sent to its end. Returns whether the origin
-    /// may want the rest: it may after an interim answer, and after a 2xx, for it may be reading
-    /// still; not if it refuses the request or says that it closes (RFC 9112 §9.5).
-    async fn listen(&mut self) -> Result<bool, Failure> {
+    /// Hears what began to come before the request was sent to its end.
+    async fn listen(&mut self) -> Result<Said, Failure> {
         loop {
-            let goes_on = self.hear().await?;
-            if self.early.is_some() {
-                return Ok(goes_on);
-            }
-            if !self.connection.has_more() {
-                return Ok(true);
+            let said = self.hear().await?;
+            if said != Said::GoOn || !self.connection.has_more() {
+                return Ok(said);
             }
         }
     }
 
     /// Hears one head; what is interim is passed on (RFC 9110 §15.2).
-    async fn hear(&mut self) -> Result<bool, Failure> {
+    async fn hear(&mut self) -> Result<Said, Failure> {
         let heard = self.connection.next_head(self.method, &LIMITS).await?;
         if heard.is_interim() {
             self.pass_on(&heard).await?;
-            return Ok(true);
+            return Ok(Said::GoOn);
         }
         let wants_rest = heard.status.is_success() && heard.persistent;
         self.early = Some(heard.head);
-        Ok(wants_rest)
+        Ok(if wants_rest {
+            Said::Answered
+        } else {
+            Said::Refused
+        })
     }
 
     async fn pass_on(&mut self, heard: &Heard) -> Result<(), Failure> {

@@ -1,6 +1,7 @@
 //! Bodies as they come in, on either side of a connection.
 
 use std::io;
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -13,6 +14,7 @@ use thiserror::Error;
 use tokio::sync::mpsc;
 
 use super::buffer::{BUFFER_BYTES, ReadBuffer};
+use super::onward::{self, Giver, Rest};
 use super::response::Head;
 use super::transport::Transport;
 
@@ -81,6 +83,8 @@ pub struct RequestBody<'t> {
     /// Where what the client is to be told goes, if that is not its connection.
     teller: Option<mpsc::Sender<Head>>,
     stall: Duration,
+    /// Where it goes on once its program has answered.
+    onward: Option<Giver>,
 }
 
 impl<'t> RequestBody<'t> {
@@ -98,6 +102,7 @@ impl<'t> RequestBody<'t> {
             takes_interim: head.version == Version::Http11,
             teller: None,
             stall,
+            onward: None,
         }
     }
 
@@ -112,6 +117,7 @@ impl<'t> RequestBody<'t> {
             takes_interim: false,
             teller,
             stall: Duration::ZERO,
+            onward: None,
         }
     }
 
@@ -174,11 +180,24 @@ impl<'t> RequestBody<'t> {
         read_chunk(transport, &mut self.decoder, self.stall).await
     }
 
+    /// What has not been read of it, for the connection that it goes out by. It comes once the
+    /// program has answered, as the client sends it, while the client is sent the answer.
+    pub fn hand_over(&mut self) -> Rest {
+        let (giver, rest) = onward::rest();
+        if self.transport.is_some() {
+            self.onward = Some(giver);
+        } else {
+            giver.finish();
+        }
+        rest
+    }
+
     /// What is left of it, without the connection.
     pub(super) fn leave(self) -> Unread {
         Unread {
             decoder: self.decoder,
             expects_continue: self.expects_continue,
+            onward: self.onward,
         }
     }
 }
@@ -187,6 +206,8 @@ impl<'t> RequestBody<'t> {
 pub(super) struct Unread {
     decoder: BodyDecoder,
     expects_continue: bool,
+    /// Who takes it, until it has come whole or is wanted no more.
+    onward: Option<Giver>,
 }
 
 impl Unread {
@@ -194,6 +215,73 @@ impl Unread {
     /// may not send its body: nobody can tell (RFC 9110 §10.1.1).
     pub(super) fn can_be_drained(&self) -> bool {
         self.decoder.is_done() || !self.expects_continue
+    }
+
+    /// Whether it goes on to somebody.
+    pub(super) fn goes_on(&self) -> bool {
+        self.onward.is_some()
+    }
+
+    /// Passes a piece on. Ready with `false` when there is none left, or nobody takes them any more.
+    ///
+    /// # Errors
+    /// Its framing breaks a rule, or the connection is broken; who takes it sees it cut.
+    pub(super) fn poll_pass_on(
+        &mut self,
+        transport: &mut Transport,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Result<bool>> {
+        let Some(giver) = self.onward.take() else {
+            return Poll::Ready(Ok(false));
+        };
+        let polled = loop {
+            match giver.poll_room(context) {
+                Poll::Ready(true) => {}
+                Poll::Ready(false) => return Poll::Ready(Ok(false)),
+                Poll::Pending => break Poll::Pending,
+            }
+            if let Some(piece) =
+                next_piece(&mut transport.input, &mut self.decoder).map_err(io::Error::other)?
+            {
+                giver.give(piece);
+                break Poll::Ready(Ok(true));
+            }
+            if self.decoder.is_done() {
+                giver.finish();
+                return Poll::Ready(Ok(false));
+            }
+            match transport.poll_more(BUFFER_BYTES, context) {
+                Poll::Ready(Ok(0)) => {
+                    self.decoder.end_of_input().map_err(io::Error::other)?;
+                }
+                Poll::Ready(Ok(_)) => {}
+                Poll::Ready(Err(error)) => return Poll::Ready(Err(error)),
+                Poll::Pending => break Poll::Pending,
+            }
+        };
+        self.onward = Some(giver);
+        polled
+    }
+
+    /// Passes on what is left, when the answer is sent; the client may be silent for `stall`.
+    ///
+    /// # Errors
+    /// Those of [`Unread::poll_pass_on`]; `TimedOut`.
+    pub(super) async fn pass_on(
+        &mut self,
+        transport: &mut Transport,
+        stall: Duration,
+    ) -> io::Result<()> {
+        loop {
+            transport.sentry.allow(stall);
+            let passed = std::future::poll_fn(|context| {
+                let polled = self.poll_pass_on(transport, context);
+                transport.sentry.poll_wait(context, |_| polled)
+            });
+            if !passed.await? {
+                return Ok(());
+            }
+        }
     }
 
     /// Drops what of it has come already.

@@ -20,6 +20,7 @@ use thiserror::Error;
 
 use super::body::next_piece;
 use super::buffer::{BUFFER_BYTES, Buffers};
+use super::onward::{Rest, Upload, Uploaded, render_end, render_piece};
 use super::response::BodyStream;
 use super::transport::Transport;
 use super::tunnel::{Tunnel, TunnelCounters};
@@ -94,6 +95,8 @@ pub struct Connection {
     heard: bool,
     /// How many interim answers to the present request have come.
     interim: usize,
+    /// What of the present request goes out while the answer comes.
+    upload: Option<Upload>,
 }
 
 /// A whole head, and what it says of what may follow.
@@ -132,6 +135,7 @@ impl Connection {
                     reused: false,
                     heard: false,
                     interim: 0,
+                    upload: None,
                 })
             }
             Err(error) if error.kind() == io::ErrorKind::TimedOut => Err(ClientError::Late),
@@ -149,9 +153,19 @@ impl Connection {
         self.transport.is_quiet()
     }
 
-    /// Renders a part of a request, to be written by [`Connection::flush`].
-    pub fn render(&mut self, render: impl FnOnce(&mut Vec<u8>)) {
-        self.transport.output.render(render);
+    /// Adds a piece of a request's body to what is to be written.
+    pub fn push_piece(&mut self, piece: Bytes, is_chunked: bool) {
+        render_piece(piece, is_chunked, &mut self.transport.output);
+    }
+
+    /// Adds the body's end.
+    pub fn push_end(&mut self, is_chunked: bool) {
+        render_end(is_chunked, &mut self.transport.output);
+    }
+
+    /// Has the request go on while its answer comes: what is not yet written, and `rest`.
+    pub fn upload(&mut self, rest: Option<Rest>, is_chunked: bool) {
+        self.upload = Some(Upload::new(rest, is_chunked));
     }
 
     /// Adds bytes to what is to be written.
@@ -265,6 +279,32 @@ impl Connection {
         }))
     }
 
+    /// What becomes of it when an answer without a body has come: `keep` gets it back, as soon as the
+    /// request has gone out.
+    pub fn after_answer(self, keep: impl FnOnce(Connection) + 'static) {
+        if self.upload.is_none() {
+            keep(self.rested());
+        } else {
+            tokio::task::spawn_local(self.finish(keep));
+        }
+    }
+
+    /// Sends what is left of the request, and nothing comes any more.
+    async fn finish(mut self, keep: impl FnOnce(Connection)) {
+        let Some(mut upload) = self.upload.take() else {
+            return;
+        };
+        let (transport, stall) = (&mut self.transport, self.patience.stall);
+        transport.sentry.allow(stall);
+        let uploaded = std::future::poll_fn(|context| {
+            let polled = upload.poll(transport, stall, context);
+            transport.sentry.poll_wait(context, |_| polled)
+        });
+        if let Ok(Uploaded::Whole) = uploaded.await {
+            keep(self.rested());
+        }
+    }
+
     /// What becomes of it when it carries no HTTP any more: nothing that has come is lost. It may be
     /// idle for so long.
     pub fn into_tunnel(self, idle: Duration, counters: &Arc<TunnelCounters>) -> Tunnel {
@@ -313,7 +353,7 @@ impl Stream for Pieces {
             && let Some(keep) = self.keep.take()
             && !self.is_open_ended
         {
-            keep(connection.rested());
+            connection.after_answer(keep);
         }
         Poll::Ready(None)
     }
@@ -324,7 +364,18 @@ impl Pieces {
         let Some(connection) = &mut self.connection else {
             return Poll::Ready(Ok(None));
         };
-        let transport = &mut connection.transport;
+        let (transport, stall) = (&mut connection.transport, connection.patience.stall);
+        if let Some(upload) = &mut connection.upload {
+            match upload.poll(transport, stall, context)? {
+                Poll::Ready(Uploaded::Whole) => connection.upload = None,
+                // Its end is where nobody can tell.
+                Poll::Ready(Uploaded::Refused) => {
+                    connection.upload = None;
+                    self.keep = None;
+                }
+                Poll::Pending => {}
+            }
+        }
         loop {
             if let Some(piece) =
                 next_piece(&mut transport.input, &mut self.decoder).map_err(io::Error::other)?
@@ -336,7 +387,7 @@ impl Pieces {
             }
             if !self.waits {
                 self.waits = true;
-                transport.sentry.allow(connection.patience.stall);
+                transport.sentry.allow(stall);
             }
             if ready!(transport.poll_fill(BUFFER_BYTES, context))? == 0 {
                 self.decoder.end_of_input().map_err(io::Error::other)?;

@@ -1,9 +1,11 @@
 //! One connection of a server: its requests in their order, each answered once.
 //!
 //! What can be answered from memory is: all requests that wait in the buffer are answered with one
-//! write. What cannot goes through [`exchange`], one at a time. [`refusal`] is for those that are not
-//! answered at all, [`read`] waits for the next. Over TLS it begins with [`encrypt`].
+//! write. What cannot goes through [`exchange`], one at a time, and through [`duplex`] if it is answered
+//! before it has come whole. [`refusal`] is for those that are not answered at all, [`read`] waits for
+//! the next. Over TLS it begins with [`encrypt`].
 
+mod duplex;
 mod encrypt;
 mod exchange;
 mod read;

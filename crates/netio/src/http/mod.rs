@@ -6,7 +6,8 @@
 //! [`server`] accepts and holds the bounds, [`door`] says who may connect and ask how often,
 //! `connection` runs one connection, and a program answers through [`server::Service`] with a
 //! [`response::Response`], which may carry a [`mod@file`]. [`client`] is the other side, and [`pool`]
-//! keeps its idle connections.
+//! keeps its idle connections. [`onward`] is between the two, where an answer comes before its request
+//! has gone out.
 
 mod acknowledged;
 pub mod body;
@@ -15,6 +16,7 @@ pub mod client;
 mod connection;
 pub mod door;
 pub mod file;
+pub mod onward;
 pub mod outbox;
 pub mod pool;
 pub mod response;

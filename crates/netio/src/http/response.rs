@@ -279,6 +279,14 @@ impl Framing {
     }
 
     /// Appends what ends the body.
+    pub(super) fn check_end(self, sent: u64) -> io::Result<()> {
+        match self {
+            Framing::Length(length) if sent < length => Err(io::ErrorKind::UnexpectedEof.into()),
+            _ => Ok(()),
+        }
+    }
+
+    /// Renders the end.
     pub(super) fn end(self, out: &mut super::outbox::Outbox) {
         if self == Framing::Chunked {
             out.render(|rendered| rendered.extend_from_slice(LAST_CHUNK));

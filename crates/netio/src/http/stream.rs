@@ -120,6 +120,25 @@ impl Stream {
         }
     }
 
+    /// Ready when the other side has ended, or the connection has failed; not when something comes,
+    /// for which `input` has room.
+    pub(super) fn poll_end(
+        &mut self,
+        input: &mut ReadBuffer,
+        context: &mut Context<'_>,
+    ) -> Poll<()> {
+        let came = match self {
+            Stream::Plain(tcp) => ready!(tcp.poll_peek(context, &mut ReadBuf::new(&mut [0]))),
+            Stream::Tls(_) | Stream::Impaired(_) => {
+                ready!(self.poll_fill(input, BUFFER_BYTES, context))
+            }
+        };
+        match came {
+            Ok(1..) => Poll::Pending,
+            Ok(0) | Err(_) => Poll::Ready(()),
+        }
+    }
+
     /// Whether nothing has come and the other side has not ended, as far as is known at once.
     pub(super) fn is_quiet(&mut self) -> bool {
         match self {

@@ -93,6 +93,22 @@ impl Transport {
         Pin::new(&mut self.stream).poll_flush(context)
     }
 
+    /// Writes some of the outbox, without a deadline.
+    pub(super) fn poll_write(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
+        self.output
+            .poll_write(context, &mut self.stream)
+            .map_ok(drop)
+    }
+
+    /// Ready when the other side has ended, or the connection has failed. What comes before is left
+    /// where it is; behind that nothing is seen.
+    pub(super) fn poll_left(&mut self, context: &mut Context<'_>) -> Poll<()> {
+        if !self.input.is_empty() {
+            return Poll::Pending;
+        }
+        self.stream.poll_end(&mut self.input, context)
+    }
+
     /// Ends the sending side.
     pub(super) fn poll_end(&mut self, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         Pin::new(&mut self.stream).poll_shutdown(context)
@@ -172,23 +188,36 @@ impl Transport {
     ) -> io::Result<T> {
         // Looked at only by those that wait: it is a system call. The deadline of those that need not
         // wait stays what it was.
-        let mut taken = None;
+        let mut taken = Taken::default();
         std::future::poll_fn(|context| {
             if let Poll::Ready(result) = poll(self, context) {
                 return Poll::Ready(result);
             }
-            if taken.is_none() || self.sentry.is_late() {
-                let now = Some(bytes_acknowledged(self.stream.tcp()));
-                if taken == now {
-                    return Poll::Ready(Err(io::ErrorKind::TimedOut.into()));
-                }
-                taken = now;
-                self.sentry.allow(stall);
-            }
-            self.sentry.wake_later(context);
-            Poll::Pending
+            self.poll_taken(stall, &mut taken, context).map(Err)
         })
         .await
+    }
+
+    /// Ready when the other side has taken nothing within a `stall`. `taken` is for nobody else.
+    pub(super) fn poll_taken(
+        &mut self,
+        stall: Duration,
+        taken: &mut Taken,
+        context: &mut Context<'_>,
+    ) -> Poll<io::Error> {
+        if !taken.is_looked_at || self.sentry.is_late() {
+            let now = Taken {
+                is_looked_at: true,
+                bytes: bytes_acknowledged(self.stream.tcp()),
+            };
+            if *taken == now {
+                return Poll::Ready(io::ErrorKind::TimedOut.into());
+            }
+            *taken = now;
+            self.sentry.allow(stall);
+        }
+        self.sentry.wake_later(context);
+        Poll::Pending
     }
 
     /// Waits, without a deadline of its own, until the other side sends something, or ends.
@@ -236,6 +265,14 @@ impl Transport {
             }
         }
     }
+}
+
+/// How much the other side had taken when that was last looked at.
+#[derive(Debug, Default, PartialEq, Eq)]
+pub(super) struct Taken {
+    is_looked_at: bool,
+    /// `None` where the system does not tell.
+    bytes: Option<u64>,
 }
 
 impl Sentry {

@@ -49,17 +49,26 @@ impl<S: Service> Connection<'_, S> {
         let mut body = RequestBody::new(&mut self.transport, decoder, &head, settings.body_stall);
         let mut response = self.server.service.exchange(&request, &mut body).await;
         let mut unread = body.leave();
-        if let Err(error) = unread.drop_what_came(&mut self.transport.input) {
+        if !unread.goes_on()
+            && let Err(error) = unread.drop_what_came(&mut self.transport.input)
+        {
             response = self.refusal(error.status(), error);
         }
         let mut wire = self.wire(&asked, &response);
         wire.persists &= unread.can_be_drained();
         match self.start(&asked, &wire, response, entry) {
             Rest::Nothing => {}
+            Rest::Stream(stream) if unread.goes_on() => {
+                self.both_ways(stream, wire.framing, &mut unread).await?;
+            }
             Rest::Stream(stream) => self.stream(stream, wire.framing).await?,
             Rest::Tunnel(tunnel) => return self.tunnel(tunnel).await,
         }
         self.flush().await?;
+        if unread.goes_on() {
+            let stall = settings.body_stall;
+            unread.pass_on(&mut self.transport, stall).await?;
+        }
         if !wire.persists {
             return Ok(Some(End::Linger));
         }
@@ -88,6 +97,12 @@ impl<S: Service> Connection<'_, S> {
             framing.end(&mut self.transport.output);
             return self.flush().await;
         }
+        self.cut(framing).await?;
+        result
+    }
+
+    /// Ends an answer within its body.
+    pub(super) async fn cut(&mut self, framing: Framing) -> io::Result<()> {
         // Cut short: what there is goes out, and the connection ends without the body's end, so
         // that the client sees the cut.
         if let Some(entry) = self.entries.last_mut() {
@@ -96,8 +111,7 @@ impl<S: Service> Connection<'_, S> {
         if framing == Framing::UntilClose {
             self.transport.reset_at_end();
         }
-        self.flush().await?;
-        result
+        self.flush().await
     }
 
     /// A piece that is ready goes out with what was rendered before it; nothing that is rendered
@@ -117,26 +131,43 @@ impl<S: Service> Connection<'_, S> {
                 item
             } else {
                 self.transport.flush(stall).await?;
-                std::future::poll_fn(|context| stream.as_mut().poll_next(context)).await
+                self.next_piece(stream).await
             };
             let Some(chunk) = item.transpose()? else {
                 break;
             };
-            sent += chunk.len() as u64;
-            if matches!(framing, Framing::Length(length) if sent > length) {
-                return Err(io::Error::other("the body is longer than was said"));
-            }
-            if let Some(entry) = self.entries.last_mut() {
-                entry.bytes = sent;
-            }
-            framing.wrap(chunk, &mut self.transport.output);
+            self.add(chunk, framing, &mut sent)?;
             if self.transport.output.pending() >= OUTPUT_HIGH {
                 self.transport.flush(stall).await?;
             }
         }
-        if matches!(framing, Framing::Length(length) if sent < length) {
-            return Err(io::ErrorKind::UnexpectedEof.into());
+        framing.check_end(sent)
+    }
+
+    /// Waits for a piece, as long as there is a client. One that ends its side of the connection
+    /// while nothing can be sent to it is taken for gone: what would tell it from one that only has
+    /// no more to ask is another byte, and the next may be far.
+    async fn next_piece(&mut self, stream: &mut BodyStream) -> Option<io::Result<Bytes>> {
+        std::future::poll_fn(|context| {
+            if let Poll::Ready(item) = stream.as_mut().poll_next(context) {
+                return Poll::Ready(item);
+            }
+            let left = self.transport.poll_left(context);
+            left.map(|()| Some(Err(io::ErrorKind::ConnectionAborted.into())))
+        })
+        .await
+    }
+
+    /// Renders a piece of a body of which so much is `sent`.
+    pub(super) fn add(&mut self, piece: Bytes, framing: Framing, sent: &mut u64) -> io::Result<()> {
+        *sent += piece.len() as u64;
+        if matches!(framing, Framing::Length(length) if *sent > length) {
+            return Err(io::Error::other("the body is longer than was said"));
         }
+        if let Some(entry) = self.entries.last_mut() {
+            entry.bytes = *sent;
+        }
+        framing.wrap(piece, &mut self.transport.output);
         Ok(())
     }
 }
