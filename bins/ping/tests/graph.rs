@@ -1,43 +1,18 @@
 //! `--graph` on a terminal and without one. Takes root and a namespaced network.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::fs::{File, OpenOptions};
-use std::io::Read;
-use std::os::fd::OwnedFd;
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-use rustix::termios::{LocalModes, SpecialCodeIndex, Winsize, tcgetattr, tcsetwinsize};
+use rustix::termios::{LocalModes, SpecialCodeIndex};
 use testkit::netns::{Chain, left_out};
+use testkit::terminal::Terminal;
 
 const PING: &str = env!("CARGO_BIN_EXE_ping");
 /// How xterm's screen of its own is entered and left.
 const ENTER: &str = "\x1b[?1049h";
 const LEAVE: &str = "\x1b[?1049l";
-
-/// A terminal of 60 columns and 12 rows: the side of who looks at it, and that of a program.
-fn terminal() -> (File, File) {
-    let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY;
-    let outer: OwnedFd = openpt(flags).unwrap();
-    grantpt(&outer).unwrap();
-    unlockpt(&outer).unwrap();
-    let size = Winsize {
-        ws_row: 12,
-        ws_col: 60,
-        ws_xpixel: 0,
-        ws_ypixel: 0,
-    };
-    tcsetwinsize(&outer, size).unwrap();
-    let name = ptsname(&outer, Vec::new()).unwrap();
-    let inner = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .open(name.to_str().unwrap())
-        .unwrap();
-    (outer.into(), inner)
-}
 
 #[test]
 fn a_terminal_shows_the_chart_and_is_given_back_at_the_end() {
@@ -49,29 +24,20 @@ fn a_terminal_shows_the_chart_and_is_given_back_at_the_end() {
     }
     let chain = Chain::new(0).unwrap();
     let host = chain.server_v4();
-    let (mut outer, inner) = terminal();
-    let before = tcgetattr(&inner).unwrap();
+    let terminal = Terminal::open(60, 12).unwrap();
+    let before = terminal.settings().unwrap();
     let mut child = chain
         .command(0, PING, &["--graph", "-i", "0.1", &host])
-        .stdin(Stdio::from(inner.try_clone().unwrap()))
-        .stdout(Stdio::from(inner.try_clone().unwrap()))
+        .stdin(terminal.stdio().unwrap())
+        .stdout(terminal.stdio().unwrap())
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    let reading = std::thread::spawn(move || {
-        let mut shown = Vec::new();
-        let mut piece = [0; 4096];
-        // It ends with an error when nobody has the other side open any more.
-        while let Ok(len @ 1..) = outer.read(&mut piece) {
-            shown.extend_from_slice(&piece[..len]);
-        }
-        String::from_utf8_lossy(&shown).into_owned()
-    });
     let end = Instant::now() + Duration::from_secs(10);
-    let mut during = tcgetattr(&inner).unwrap();
+    let mut during = terminal.settings().unwrap();
     while during.local_modes.contains(LocalModes::ECHO) && Instant::now() < end {
         std::thread::sleep(Duration::from_millis(20));
-        during = tcgetattr(&inner).unwrap();
+        during = terminal.settings().unwrap();
     }
     assert!(!during.local_modes.contains(LocalModes::ECHO));
     // A few probes and their bars.
@@ -82,12 +48,11 @@ fn a_terminal_shows_the_chart_and_is_given_back_at_the_end() {
     );
     kill_process(Pid::from_child(&child), Signal::INT).unwrap();
     assert!(child.wait().unwrap().success());
-    let after = tcgetattr(&inner).unwrap();
+    let after = terminal.settings().unwrap();
     assert_eq!(after.local_modes, before.local_modes);
     let suspend = SpecialCodeIndex::VSUSP;
     assert_eq!(after.special_codes[suspend], before.special_codes[suspend]);
-    drop(inner);
-    let shown = reading.join().unwrap();
+    let shown = terminal.close().unwrap();
     let (_, chart) = shown.split_once(ENTER).unwrap();
     let (chart, after) = chart.split_once(LEAVE).unwrap();
     assert!(

@@ -15,6 +15,7 @@ pub mod listen;
 pub mod log_file;
 pub mod rate;
 pub mod resolve;
+pub mod screen;
 pub mod shutdown;
 pub mod stamp;
 pub mod telemetry;

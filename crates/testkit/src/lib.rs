@@ -11,5 +11,6 @@ pub mod origin;
 pub mod peer;
 pub mod program;
 pub mod responder;
+pub mod terminal;
 pub mod tls;
 pub mod vectors;
