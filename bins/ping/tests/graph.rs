@@ -1,5 +1,4 @@
 //! `--graph` on a terminal and without one. Takes root and a namespaced network.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::process::Stdio;
 use std::time::{Duration, Instant};

@@ -26,6 +26,7 @@ const DEFAULT_WINDOW: u16 = 32;
 const DEFAULT_WAIT: Duration = Duration::from_secs(5);
 /// Of the 40 octets that an IPv4 header has for options, 4 begin the route and 4 are the target.
 const MOST_GATEWAYS: usize = 8;
+const DEFAULT_CYCLES: u32 = 10;
 /// More than 30 years of seconds.
 const MOST_CYCLES: i64 = 1_000_000_000;
 
@@ -43,6 +44,7 @@ Examples:
   traceroute -T -p 443 HOST    by TCP to the port that must be open anyway
   traceroute --mda HOST        every path, where routers share the load
   traceroute --report HOST     loss and times of each hop over ten cycles, as mtr --report
+  traceroute --live HOST       the same on the screen while it goes on; q ends it
   traceroute --diagnose HOST   and what the answers say about the path
   traceroute -q 1 -w 1 HOST    one probe a hop, at most a second's wait
   traceroute -f 4 -m 8 HOST    only hops 4 to 8
@@ -195,21 +197,26 @@ pub struct Args {
     dot: bool,
     /// Probe each hop once a cycle; then loss, last, mean, best and worst time, deviation and jitter
     /// of each, and when the path changed
-    #[arg(long, help_heading = REPEATED, conflicts_with_all = ["mda", "mtu", "diagnose", "extensions",
-          "back", "classic", "protocol", "queries", "window"])]
+    #[arg(long, help_heading = REPEATED, group = "repeated", conflicts_with_all = ["mda", "mtu",
+          "diagnose", "extensions", "back", "classic", "protocol", "queries", "window"])]
     report: bool,
-    /// How many cycles
-    #[arg(short = 'c', long, value_name = "N", default_value_t = 10, help_heading = REPEATED,
-          value_parser = clap::value_parser!(u32).range(1..=MOST_CYCLES), requires = "report")]
-    cycles: u32,
+    /// The same on the screen while it goes on, until q or Ctrl-C; without a terminal a line a
+    /// second
+    #[arg(long, help_heading = REPEATED, group = "repeated", conflicts_with_all = ["mda", "mtu",
+          "diagnose", "extensions", "back", "classic", "protocol", "queries", "window", "json"])]
+    live: bool,
+    /// How many cycles [default: 10, with --live without end]
+    #[arg(short = 'c', long, value_name = "N", help_heading = REPEATED,
+          value_parser = clap::value_parser!(u32).range(1..=MOST_CYCLES), requires = "repeated")]
+    cycles: Option<u32>,
     /// How long a cycle takes, its probes spread over it
     #[arg(long, value_name = "SECONDS", default_value = "1", help_heading = REPEATED,
-          value_parser = interval, requires = "report")]
+          value_parser = interval, requires = "repeated")]
     interval: Duration,
     /// Exit 1 and name the figure unless these hold of the target: loss, hops, rtt (the mean), best,
     /// worst, stdev, jitter; such as 'loss<1%,hops<12,rtt<20ms'
     #[arg(long, value_name = "BOUNDS", help_heading = REPEATED, value_parser = assertions,
-          requires = "report")]
+          requires = "repeated")]
     assert: Option<Assertions>,
     /// Write JSON, an object a line (docs/traceroute.schema.json)
     #[arg(long, help_heading = TOLD)]
@@ -278,8 +285,9 @@ impl Args {
         {
             return Err(format!("there are not enough ports after {port}: lower -p"));
         }
-        if self.report && matches!(method, Method::Raw { .. }) {
-            return Err("--report takes probes that are told apart: use -I, -T or -U".into());
+        let repeated = self.report || self.live;
+        if repeated && matches!(method, Method::Raw { .. }) {
+            return Err("repeated probes must be told apart: use -I, -T or -U".into());
         }
         if self.mtu && matches!(method, Method::Tcp { .. }) {
             return Err("SYN segments have one size: leave out --mtu or -T".into());
@@ -319,8 +327,9 @@ impl Args {
                 confidence_pct: self.confidence,
                 dot: self.dot,
             }),
-            cycles: self.report.then_some(Cycles {
-                count: self.cycles,
+            cycles: repeated.then_some(Cycles {
+                count: self.cycles.or((!self.live).then_some(DEFAULT_CYCLES)),
+                live: self.live,
                 interval: self.interval,
                 assertions: self.assert.map(|bounds| bounds.0).unwrap_or_default(),
             }),

@@ -71,8 +71,10 @@ pub struct AllPaths {
 /// The same path again and again.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Cycles {
-    /// How often.
-    pub count: u32,
+    /// How often; nothing means until a signal comes.
+    pub count: Option<u32>,
+    /// Whether it is shown while it goes on.
+    pub live: bool,
     /// How long one takes.
     pub interval: Duration,
     /// What must be so of the target at the end.

@@ -39,9 +39,10 @@ use crate::multipath::Multipath;
 use crate::networks::Origins;
 use crate::prober::Prober;
 use crate::report::json::{self, Json, Start};
+use crate::report::live::Live;
 use crate::report::rounds::Table;
 use crate::report::text::{Extras, Report};
-use crate::rounds::Rounds;
+use crate::rounds::{Rounds, Shared};
 use crate::session::{Plan, Session};
 use crate::sockets::Sockets;
 use crate::tracing::Event;
@@ -106,7 +107,7 @@ fn repeat(
 ) -> Result<bool> {
     let plan = config.plan_for(Version::of(target.ip()));
     let extras = extras(config)?;
-    let mut rounds = Rounds::new(rounds::Plan {
+    let rounds = Rounds::new(rounds::Plan {
         first_ttl: plan.first_ttl,
         max_ttl: plan.max_ttl,
         cycles: cycles.count,
@@ -115,26 +116,40 @@ fn repeat(
         packet_len: plan.packet_len,
         gap: plan.gap.unwrap_or(HOPS_LOOKED_AHEAD),
     });
+    let rounds = Shared::new(rounds);
+    let mut probing = &rounds;
     let out = BufWriter::new(io::stdout());
     if config.json {
         let start = Start {
             queries: 1,
-            cycles: Some(cycles.count),
+            cycles: cycles.count,
             ..start(config, target, &plan)
         };
         let mut report = Json::new(extras, config.traffic_class.unwrap_or(0), out);
-        let probed = beside(sockets, &mut rounds, signals, |told| {
+        let probed = beside(sockets, &mut probing, signals, |told| {
             report.watch(&start, told)
         });
         let ending = json::Ending::of(&probed);
-        or_nobody_reads(report.hops(&rounds).and_then(|()| report.summary(ending)))?;
+        let told = report.hops(&rounds.lock());
+        or_nobody_reads(told.and_then(|()| report.summary(ending)))?;
         probed?;
     } else {
         let mut report = Table::new(extras, out);
         or_nobody_reads(report.banner(&config.host, target.ip(), cycles.count, plan.packet_len))?;
-        beside(sockets, &mut rounds, signals, |told| report.run(told))?;
-        or_nobody_reads(report.table(&rounds))?;
+        if cycles.live {
+            let title = title(config, target, &plan);
+            let remote = signals.remote().context("cannot wake the probing")?;
+            let mut live = Live::new(title, report, &rounds, remote);
+            beside(sockets, &mut probing, signals, |told| {
+                live.run(cycles.interval, told)
+            })?;
+            report = live.into_table();
+        } else {
+            beside(sockets, &mut probing, signals, |told| report.run(told))?;
+        }
+        or_nobody_reads(report.table(&rounds.lock()))?;
     }
+    let rounds = rounds.lock();
     let mut kept = true;
     for assertion in &cycles.assertions {
         if let Err(broken) = assertion.check(&rounds) {
@@ -143,6 +158,17 @@ fn repeat(
         }
     }
     Ok(kept)
+}
+
+/// The line above what is shown live.
+fn title(config: &Config, target: SocketAddr, plan: &Plan) -> String {
+    format!(
+        "traceroute to {} ({}) by {}, {} byte packets",
+        config.host,
+        target.ip(),
+        config.method.name(),
+        plan.packet_len
+    )
 }
 
 fn extras(config: &Config) -> Result<Extras> {

@@ -42,6 +42,11 @@ impl Origins {
     pub fn of(&mut self, address: IpAddr) -> Option<&str> {
         self.0.wait_for(address).map(String::as_str)
     }
+
+    /// The systems, if they are known by now.
+    pub fn by_now(&mut self, address: IpAddr) -> Option<&str> {
+        self.0.peek(address).map(String::as_str)
+    }
 }
 
 /// Numbers with slashes between them, as the Linux traceroute prints them; nothing without any.

@@ -1,5 +1,4 @@
 //! The terminal is given back in every ending. The child that takes it is this test's own program.
-#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
 use std::process::Command;
 
@@ -10,31 +9,26 @@ use testkit::terminal::Terminal;
 const ENTER: &str = "\x1b[?1049h";
 const LEAVE: &str = "\x1b[?1049l";
 const MESSAGE: &str = "the roof is on fire";
-
-#[test]
-#[ignore = "the other test runs it on a terminal of its own"]
-fn a_program_that_panics_while_it_draws() {
-    let _screen = Screen::take().unwrap();
-    panic!("{MESSAGE}");
-}
-
-#[test]
-#[ignore = "the other test runs it on a terminal of its own"]
-fn a_program_that_ends() {
-    drop(Screen::take().unwrap());
-    eprintln!("{MESSAGE}");
-}
+/// Set for the child: how it is to end.
+const ENDING: &str = "WIRELAB_SCREEN_ENDING";
+const PANIC: &str = "panic";
 
 #[test]
 fn the_terminal_is_given_back_before_a_panic_speaks_and_at_an_ordinary_end() {
-    for program in [
-        "a_program_that_panics_while_it_draws",
-        "a_program_that_ends",
-    ] {
+    if let Ok(ending) = std::env::var(ENDING) {
+        let screen = Screen::take().unwrap();
+        assert_ne!(ending, PANIC, "{MESSAGE}");
+        drop(screen);
+        eprintln!("{MESSAGE}");
+        return;
+    }
+    for ending in [PANIC, "ordinary"] {
         let terminal = Terminal::open(60, 12).unwrap();
         let before = terminal.settings().unwrap();
+        let name = std::thread::current().name().unwrap().to_owned();
         let mut child = Command::new(std::env::current_exe().unwrap())
-            .args(["--ignored", "--exact", "--nocapture", program])
+            .args(["--exact", "--nocapture", &name])
+            .env(ENDING, ending)
             .stdin(terminal.stdio().unwrap())
             .stdout(terminal.stdio().unwrap())
             .stderr(terminal.stdio().unwrap())
@@ -43,14 +37,14 @@ fn the_terminal_is_given_back_before_a_panic_speaks_and_at_an_ordinary_end() {
         child.wait().unwrap();
         let after = terminal.settings().unwrap();
         assert!(before.local_modes.contains(LocalModes::ECHO));
-        assert_eq!(after.local_modes, before.local_modes, "{program}");
+        assert_eq!(after.local_modes, before.local_modes, "{ending}");
         let suspend = SpecialCodeIndex::VSUSP;
         assert_eq!(after.special_codes[suspend], before.special_codes[suspend]);
         let shown = terminal.close().unwrap();
         let (_, drawn) = shown.split_once(ENTER).unwrap();
         let (drawn, after) = drawn.split_once(LEAVE).unwrap();
-        assert!(!drawn.contains(MESSAGE), "{program}: {shown:?}");
-        assert!(after.contains(MESSAGE), "{program}: {shown:?}");
-        assert!(!after.contains(LEAVE), "{program}: {shown:?}");
+        assert!(!drawn.contains(MESSAGE), "{ending}: {shown:?}");
+        assert!(after.contains(MESSAGE), "{ending}: {shown:?}");
+        assert!(!after.contains(LEAVE), "{ending}: {shown:?}");
     }
 }

@@ -22,6 +22,8 @@ pub struct Terminal {
     outer: File,
     /// The side of a program.
     inner: File,
+    columns: u16,
+    rows: u16,
     shown: Arc<Mutex<Vec<u8>>>,
     reading: JoinHandle<()>,
 }
@@ -59,6 +61,8 @@ impl Terminal {
         Ok(Terminal {
             outer,
             inner,
+            columns,
+            rows,
             shown,
             reading,
         })
@@ -85,16 +89,24 @@ impl Terminal {
         String::from_utf8_lossy(&shown).into_owned()
     }
 
-    /// Waits until what was written is as wanted; where that takes too long, the error has it.
-    pub fn wait_until(&self, wanted: impl Fn(&str) -> bool) -> Result<()> {
+    /// What somebody who looks at it sees now.
+    pub fn screen(&self) -> String {
+        let mut seen = vt100::Parser::new(self.rows, self.columns, 0);
+        seen.process(self.shown().as_bytes());
+        seen.screen().contents()
+    }
+
+    /// Waits until what is seen is as wanted, and returns it; where that takes too long, the error
+    /// has it.
+    pub fn wait_until(&self, wanted: impl Fn(&str) -> bool) -> Result<String> {
         let end = Instant::now() + DEADLINE;
         loop {
-            let shown = self.shown();
-            if wanted(&shown) {
-                return Ok(());
+            let screen = self.screen();
+            if wanted(&screen) {
+                return Ok(screen);
             }
             if Instant::now() >= end {
-                bail!("after {DEADLINE:?} there is only {shown:?}");
+                bail!("after {DEADLINE:?} there is only\n{screen}");
             }
             std::thread::sleep(LOOK_AGAIN_AFTER);
         }

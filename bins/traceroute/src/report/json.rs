@@ -16,7 +16,7 @@ use super::text::Extras;
 use crate::diagnose::{Diagnosis, Finding, What};
 use crate::mark::Mark;
 use crate::probe::Answer;
-use crate::rounds::{Change, Rounds};
+use crate::rounds::{Change, Rounds, change};
 use crate::session::{Fate, MtuNote};
 use crate::silence::Silence;
 use crate::tracing::{self, Event};
@@ -64,6 +64,15 @@ enum Line<'a> {
         after_s: f64,
         at_unix_s: f64,
     },
+    EndChange {
+        from_ttl: u8,
+        from_mark: Option<String>,
+        to_ttl: u8,
+        to_mark: Option<String>,
+        cycle: u32,
+        after_s: f64,
+        at_unix_s: f64,
+    },
     HopReport {
         ttl: u8,
         address: Option<IpAddr>,
@@ -79,6 +88,7 @@ enum Line<'a> {
         worst_ms: Option<f64>,
         stdev_ms: Option<f64>,
         jitter_ms: Option<f64>,
+        addresses: Vec<Seen>,
     },
     Finding {
         ttl: u8,
@@ -120,6 +130,13 @@ impl Ending {
             Err(_) => Ending::Failed,
         }
     }
+}
+
+/// One of the addresses of a hop.
+#[derive(Debug, Serialize)]
+struct Seen {
+    address: IpAddr,
+    answered: u64,
 }
 
 #[derive(Debug, Serialize)]
@@ -251,15 +268,7 @@ impl<W: Write> Json<W> {
                     reason: words(&error),
                 })?,
                 Event::Told(change) => {
-                    let (after, at_unix_s) = begun.when(change.at);
-                    self.line(&Line::Change {
-                        ttl: change.ttl,
-                        from: change.from,
-                        to: change.to,
-                        cycle: change.cycle,
-                        after_s: after.as_secs_f64(),
-                        at_unix_s,
-                    })?;
+                    self.line(&changed(&change, begun))?;
                 }
             }
         }
@@ -275,6 +284,11 @@ impl<W: Write> Json<W> {
             let figures = &hop.figures;
             let ms =
                 |duration: Option<Duration>| duration.map(|it| thousandths(it.as_secs_f64() * 1e3));
+            let addresses = hop.addresses().iter().map(|seen| Seen {
+                address: seen.address,
+                answered: seen.answers,
+            });
+            let addresses = addresses.collect();
             self.ttl = ttl;
             self.probes += figures.sent();
             self.answered += figures.answers();
@@ -293,6 +307,7 @@ impl<W: Write> Json<W> {
                 worst_ms: ms(figures.worst()),
                 stdev_ms: figures.stdev_ms().map(thousandths),
                 jitter_ms: ms(figures.jitter()),
+                addresses,
             })?;
         }
         for silence in rounds.silences() {
@@ -374,6 +389,31 @@ impl<W: Write> Json<W> {
         serde_json::to_writer(&mut self.out, line)?;
         self.out.write_all(b"\n")?;
         self.out.flush()
+    }
+}
+
+fn changed(change: &Change, begun: Begun) -> Line<'static> {
+    let (after, at_unix_s) = begun.when(change.at);
+    let (cycle, after_s) = (change.cycle, after.as_secs_f64());
+    let sign = |end: change::End| end.mark.sign(Version::of(end.by));
+    match change.what {
+        change::What::Router { ttl, from, to } => Line::Change {
+            ttl,
+            from,
+            to,
+            cycle,
+            after_s,
+            at_unix_s,
+        },
+        change::What::End { from, to } => Line::EndChange {
+            from_ttl: from.ttl,
+            from_mark: sign(from),
+            to_ttl: to.ttl,
+            to_mark: sign(to),
+            cycle,
+            after_s,
+            at_unix_s,
+        },
     }
 }
 

@@ -3,5 +3,6 @@
 
 pub mod extension;
 pub mod json;
+pub mod live;
 pub mod rounds;
 pub mod text;

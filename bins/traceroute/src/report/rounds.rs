@@ -37,14 +37,30 @@ impl Begun {
         let unix = self.wall.duration_since(UNIX_EPOCH).unwrap_or_default() + after;
         (after, unix.as_secs_f64())
     }
+
+    /// What changed, with its time.
+    pub fn line(&self, change: &Change) -> String {
+        let (after, unix) = self.when(change.at);
+        format!(
+            "{} UTC, after {:.1} s: {}",
+            time_of_day(unix as u64),
+            after.as_secs_f64(),
+            change.what
+        )
+    }
+
+    /// The time of day.
+    pub fn clock(&self, at: Instant) -> String {
+        format!("{} UTC", time_of_day(self.when(at).1 as u64))
+    }
 }
 
 /// Writes the text.
 #[derive(Debug)]
 pub struct Table<W> {
     out: W,
-    extras: Extras,
-    begun: Begun,
+    pub(super) extras: Extras,
+    pub(super) begun: Begun,
 }
 
 impl<W: Write> Table<W> {
@@ -62,13 +78,20 @@ impl<W: Write> Table<W> {
         &mut self,
         host: &str,
         target: IpAddr,
-        cycles: u32,
+        cycles: Option<u32>,
         packet_len: u16,
     ) -> io::Result<()> {
-        writeln!(
-            self.out,
-            "traceroute to {host} ({target}), {cycles} cycles, {packet_len} byte packets"
-        )?;
+        write!(self.out, "traceroute to {host} ({target}), ")?;
+        if let Some(cycles) = cycles {
+            write!(self.out, "{cycles} cycles, ")?;
+        }
+        writeln!(self.out, "{packet_len} byte packets")?;
+        self.out.flush()
+    }
+
+    /// A line between the first and the table.
+    pub(super) fn line(&mut self, line: &str) -> io::Result<()> {
+        writeln!(self.out, "{line}")?;
         self.out.flush()
     }
 
@@ -78,17 +101,8 @@ impl<W: Write> Table<W> {
             match event {
                 Event::Heard(address) => self.extras.ask(address),
                 Event::Told(change) => {
-                    let (after, unix) = self.begun.when(change.at);
-                    writeln!(
-                        self.out,
-                        "{} UTC, after {:.1} s: hop {} changed from {} to {}",
-                        time_of_day(unix as u64),
-                        after.as_secs_f64(),
-                        change.ttl,
-                        change.from,
-                        change.to
-                    )?;
-                    self.out.flush()?;
+                    let line = self.begun.line(&change);
+                    self.line(&line)?;
                 }
                 Event::NotSent(error) => {
                     writeln!(io::stderr(), "traceroute: send: {}", words(&error))?;

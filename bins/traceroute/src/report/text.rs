@@ -182,6 +182,15 @@ impl Extras {
         (name, origins.map(str::to_owned))
     }
 
+    /// The same as far as it is known by now, without waiting.
+    pub fn known_by_now(&mut self, address: IpAddr) -> (Option<String>, Option<String>) {
+        let name = self.names.as_mut().and_then(|names| names.peek(address));
+        let name = name.cloned();
+        let origins = self.origins.as_mut();
+        let origins = origins.and_then(|origins| origins.by_now(address));
+        (name, origins.map(str::to_owned))
+    }
+
     /// Writes an address as it is shown: with a name and its systems as far as they are asked for.
     pub(super) fn address(&mut self, out: &mut impl Write, address: IpAddr) -> io::Result<()> {
         match &mut self.names {

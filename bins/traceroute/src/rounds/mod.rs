@@ -1,10 +1,13 @@
 //! One path probed again and again: what each hop loses and how long it takes, and when the path
-//! changes. Read this file, then `figures`.
+//! changes. Read this file, then `change`, `hop`, `figures`; `shared` is for who looks on.
 
+pub mod change;
 mod figures;
+mod hop;
+mod shared;
 
+use std::cmp::Reverse;
 use std::collections::{BTreeMap, VecDeque};
-use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use crate::mark::Mark;
@@ -12,7 +15,11 @@ use crate::probe::{Heard, NotSent, Probe};
 use crate::prober::Prober;
 use crate::session::Waits;
 use crate::silence::{self, Record, Silence};
+pub use change::Change;
+use change::{End, Ends, What};
 pub use figures::Figures;
+pub use hop::{Fate, Hop, Seen};
+pub use shared::Shared;
 
 /// How many probes may be waited for at once.
 const MOST_WAITING: usize = 4096;
@@ -30,8 +37,8 @@ pub struct Plan {
     pub first_ttl: u8,
     /// The TTL of the last.
     pub max_ttl: u8,
-    /// How often each hop is probed.
-    pub cycles: u32,
+    /// How often each hop is probed; nothing means until a signal comes.
+    pub cycles: Option<u32>,
     /// How long a cycle takes; its probes are spread over it.
     pub interval: Duration,
     /// How long to wait for an answer.
@@ -40,41 +47,6 @@ pub struct Plan {
     pub packet_len: u16,
     /// How many hops are probed beyond the farthest that answered, while the target has not.
     pub gap: u8,
-}
-
-/// Another router answered at a hop than the time before.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Change {
-    /// The hop.
-    pub ttl: u8,
-    /// Who answered before.
-    pub from: IpAddr,
-    /// Who answers now.
-    pub to: IpAddr,
-    /// The cycle in which that was seen; the first is 1.
-    pub cycle: u32,
-    /// When the answer came.
-    pub at: Instant,
-}
-
-/// A hop.
-#[derive(Debug, Clone, Default)]
-pub struct Hop {
-    /// Who answered last, and in which cycle.
-    latest: Option<(IpAddr, u32)>,
-    /// What the last answer said.
-    pub mark: Option<Mark>,
-    /// What its probes amount to, whoever answered them.
-    pub figures: Figures,
-    /// The same probes one by one, as far as that is kept.
-    record: Record,
-}
-
-impl Hop {
-    /// Who answered last.
-    pub fn address(&self) -> Option<IpAddr> {
-        self.latest.map(|(address, _)| address)
-    }
 }
 
 /// The state machine.
@@ -92,10 +64,13 @@ pub struct Rounds {
     due: Option<Instant>,
     /// The farthest hop that answered; the one before the first if none has.
     farthest: u8,
-    end: Option<End>,
+    /// Where the way ends, as was last seen, and in which cycle.
+    end: Option<(End, u32)>,
+    ends: Ends,
     lost_at_end: u8,
     longest: Option<Duration>,
     changes: VecDeque<Change>,
+    paused: bool,
 }
 
 #[derive(Debug, Clone, Copy)]
@@ -104,14 +79,6 @@ struct Sent {
     cycle: u32,
     at: Instant,
     left: Option<Instant>,
-}
-
-/// Where the way ended, as was seen in a cycle.
-#[derive(Debug, Clone, Copy)]
-struct End {
-    ttl: u8,
-    cycle: u32,
-    arrived: bool,
 }
 
 impl Rounds {
@@ -128,17 +95,19 @@ impl Rounds {
             due: None,
             farthest: plan.first_ttl - 1,
             end: None,
+            ends: Ends::default(),
             lost_at_end: 0,
             longest: None,
             changes: VecDeque::new(),
+            paused: false,
         }
     }
 
     /// The hops so far with their TTLs, up to the target or one beyond the farthest that answered.
     pub fn hops(&self) -> impl Iterator<Item = (u8, &Hop)> {
         let last = match self.end {
-            Some(end) if end.arrived => end.ttl,
-            Some(end) => end.ttl.max(self.farthest),
+            Some((end, _)) if end.arrived() => end.ttl,
+            Some((end, _)) => end.ttl.max(self.farthest),
             None => self.farthest.saturating_add(1).min(self.plan.max_ttl),
         };
         (self.plan.first_ttl..=last).zip(&self.hops)
@@ -146,13 +115,45 @@ impl Rounds {
 
     /// The hop at which the target answered last, if it ever did.
     pub fn target(&self) -> Option<(u8, &Hop)> {
-        let mut hops = (self.plan.first_ttl..=self.plan.max_ttl).zip(&self.hops);
-        hops.find(|(_, hop)| hop.mark == Some(Mark::Arrived))
+        let hops = (self.plan.first_ttl..=self.plan.max_ttl).zip(&self.hops);
+        let answered = hops.filter(|(_, hop)| hop.mark == Some(Mark::Arrived));
+        // Of two at which it answered in one cycle, the nearer.
+        answered.min_by_key(|(ttl, hop)| (Reverse(hop.latest.map(|(_, cycle)| cycle)), *ttl))
+    }
+
+    /// The cycle that is under way; the first is 1.
+    pub fn cycle(&self) -> u32 {
+        self.cycle.saturating_add(1)
+    }
+
+    /// Sends nothing more, until [`go_on`](Rounds::go_on). What is on its way is still waited for.
+    pub fn pause(&mut self) {
+        self.paused = true;
+    }
+
+    /// Sends again, from now on.
+    pub fn go_on(&mut self, now: Instant) {
+        self.paused = false;
+        self.due = self.due.map(|due| due.max(now));
+    }
+
+    /// Whether nothing is sent for now.
+    pub fn is_paused(&self) -> bool {
+        self.paused
+    }
+
+    /// Counts from nothing again. Probes that are on their way no longer count; what the path is
+    /// stays known.
+    pub fn reset(&mut self) {
+        self.waiting.clear();
+        for hop in &mut self.hops {
+            hop.reset();
+        }
     }
 
     /// Which hops left probes unanswered that were not lost.
     pub fn silences(&self) -> Vec<Silence> {
-        let hops: Vec<(u8, &Record)> = self.hops().map(|(ttl, hop)| (ttl, &hop.record)).collect();
+        let hops: Vec<(u8, &Record)> = self.hops().map(|(ttl, hop)| (ttl, hop.record())).collect();
         silence::judge(&hops)
     }
 
@@ -163,7 +164,7 @@ impl Rounds {
     /// The last TTL to probe, as far as is known.
     fn last_ttl(&self) -> u8 {
         match self.end {
-            Some(end) => end.ttl,
+            Some((end, _)) => end.ttl,
             None => self
                 .farthest
                 .saturating_add(self.plan.gap)
@@ -172,7 +173,7 @@ impl Rounds {
     }
 
     fn all_sent(&self) -> bool {
-        self.cycle >= self.plan.cycles
+        self.cycle >= self.plan.cycles.unwrap_or(u32::MAX)
     }
 
     /// Begins the next cycle if this one is through. The first goes on for as long as an answer
@@ -191,7 +192,8 @@ impl Rounds {
     }
 
     fn may_send(&self) -> bool {
-        !self.all_sent() && self.ttl <= self.last_ttl() && self.waiting.len() < MOST_WAITING
+        let has_room = self.waiting.len() < MOST_WAITING;
+        !self.paused && !self.all_sent() && self.ttl <= self.last_ttl() && has_room
     }
 
     fn patience(&self) -> Duration {
@@ -203,16 +205,12 @@ impl Rounds {
     }
 
     /// Nobody answered the probe, which was sent then unless this host refused it.
-    fn lost(&mut self, ttl: u8, sent: Option<Instant>) {
-        if self.end.is_some_and(|end| ttl > end.ttl) {
-            return;
+    fn lost(&mut self, ttl: u8, cycle: u32, sent: Option<Instant>) {
+        if self.is_beyond_the_end(ttl) {
+            return self.hop(ttl).forget(cycle);
         }
-        let hop = self.hop(ttl);
-        hop.figures.lost();
-        if let Some(at) = sent {
-            hop.record.add(at, false);
-        }
-        if self.end.is_some_and(|end| end.ttl == ttl) {
+        self.hop(ttl).lost(cycle, sent);
+        if self.end.is_some_and(|(end, _)| end.ttl == ttl) {
             self.lost_at_end += 1;
             if self.lost_at_end >= LOST_BEFORE_LOOKING_ON && ttl < self.plan.max_ttl {
                 self.end = None;
@@ -221,10 +219,14 @@ impl Rounds {
         }
     }
 
+    fn is_beyond_the_end(&self, ttl: u8) -> bool {
+        self.end.is_some_and(|(end, _)| ttl > end.ttl)
+    }
+
     /// One more number is used up, and the next TTL is due after its share of the cycle.
     fn sent(&mut self, at: Instant) {
         let hops = match self.end {
-            Some(end) => u32::from(end.ttl - self.plan.first_ttl) + 1,
+            Some((end, _)) => u32::from(end.ttl - self.plan.first_ttl) + 1,
             None => TYPICAL_HOPS,
         };
         // By deadlines, so that lateness does not add up; but what was missed is not caught up.
@@ -236,26 +238,27 @@ impl Rounds {
     }
 
     /// What an answer says about where the way ends.
-    fn mind_the_end(&mut self, sent: Sent, mark: Mark) {
+    fn mind_the_end(&mut self, sent: Sent, heard: &Heard) {
         let Sent { ttl, cycle, .. } = sent;
-        if mark.ends_the_way() {
-            let arrived = mark == Mark::Arrived;
-            self.lost_at_end = 0;
-            self.end = Some(End {
+        if heard.mark.ends_the_way() {
+            let end = End {
                 ttl,
-                cycle,
-                arrived,
-            });
+                mark: heard.mark,
+                by: heard.from,
+            };
+            self.lost_at_end = 0;
+            self.end = Some((end, cycle));
+            self.changes.extend(self.ends.watch(end, cycle, heard.at));
             // What answered beyond the target was the target; a router that refuses for a moment
             // does not undo what was heard of those behind it.
-            if arrived || cycle == 0 {
+            if end.arrived() || cycle == 0 {
                 self.farthest = ttl;
                 let behind = usize::from(ttl - self.plan.first_ttl) + 1;
                 self.hops[behind..].fill(Hop::default());
             }
         } else if self
             .end
-            .is_some_and(|end| end.ttl == ttl && cycle > end.cycle)
+            .is_some_and(|(end, its)| end.ttl == ttl && cycle > its)
         {
             // The way has become longer.
             self.end = None;
@@ -285,13 +288,16 @@ impl Prober for Rounds {
             left: None,
         };
         if let Some(forgotten) = self.waiting.insert(self.number, sent) {
-            self.lost(forgotten.ttl, Some(forgotten.at));
+            self.lost(forgotten.ttl, forgotten.cycle, Some(forgotten.at));
         }
+        self.hop(sent.ttl).sent(sent.cycle);
         self.sent(at);
     }
 
     fn on_not_sent(&mut self, _: NotSent, at: Instant) {
-        self.lost(self.ttl, None);
+        let (ttl, cycle) = (self.ttl, self.cycle);
+        self.hop(ttl).sent(cycle);
+        self.lost(ttl, cycle, None);
         self.sent(at);
     }
 
@@ -308,16 +314,15 @@ impl Prober for Rounds {
             return;
         };
         let Sent { ttl, cycle, .. } = sent;
-        if self.end.is_some_and(|end| ttl > end.ttl) {
-            return;
+        if self.is_beyond_the_end(ttl) {
+            return self.hop(ttl).forget(cycle);
         }
         let rtt = heard
             .at
             .saturating_duration_since(sent.left.unwrap_or(sent.at));
         self.longest = self.longest.max(Some(rtt));
         let hop = self.hop(ttl);
-        hop.figures.answered(cycle, rtt);
-        hop.record.add(sent.at, true);
+        hop.answered(cycle, heard.from, sent.at, rtt);
         let before = hop.latest;
         if before.is_none_or(|(_, its)| cycle > its) {
             hop.latest = Some((heard.from, cycle));
@@ -326,15 +331,17 @@ impl Prober for Rounds {
                 && from != heard.from
             {
                 self.changes.push_back(Change {
-                    ttl,
-                    from,
-                    to: heard.from,
+                    what: What::Router {
+                        ttl,
+                        from,
+                        to: heard.from,
+                    },
                     cycle: cycle + 1,
                     at: heard.at,
                 });
             }
         }
-        self.mind_the_end(sent, heard.mark);
+        self.mind_the_end(sent, &heard);
         self.turn();
     }
 
@@ -348,7 +355,7 @@ impl Prober for Rounds {
             .collect();
         for number in given_up {
             if let Some(sent) = self.waiting.remove(&number) {
-                self.lost(sent.ttl, Some(sent.at));
+                self.lost(sent.ttl, sent.cycle, Some(sent.at));
             }
         }
         self.turn();

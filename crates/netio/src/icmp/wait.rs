@@ -1,6 +1,6 @@
 //! Sleeping until a socket has something, a signal comes or a moment is reached.
 
-use std::io::{self, Read};
+use std::io::{self, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::sync::Arc;
@@ -18,6 +18,28 @@ pub struct Signals {
     status: Arc<AtomicBool>,
     /// Readable after a signal, so that a sleep ends.
     woken: UnixStream,
+    wake: UnixStream,
+}
+
+/// Does from another thread what a signal does.
+#[derive(Debug)]
+pub struct Remote {
+    stop: Arc<AtomicBool>,
+    wake: UnixStream,
+}
+
+impl Remote {
+    /// It is time to stop.
+    pub fn stop(&self) {
+        self.stop.store(true, Ordering::Relaxed);
+        self.wake();
+    }
+
+    /// A sleep ends, because something else is due than when it began.
+    pub fn wake(&self) {
+        // Where there is no room, enough is there to wake.
+        let _ = (&self.wake).write(&[0]);
+    }
 }
 
 impl Signals {
@@ -25,6 +47,7 @@ impl Signals {
     pub fn catch() -> io::Result<Signals> {
         let (woken, wake) = UnixStream::pair()?;
         woken.set_nonblocking(true)?;
+        wake.set_nonblocking(true)?;
         let stop = Arc::new(AtomicBool::new(false));
         let status = Arc::new(AtomicBool::new(false));
         for (signal, raised) in [(SIGINT, &stop), (SIGTERM, &stop), (SIGQUIT, &status)] {
@@ -36,6 +59,15 @@ impl Signals {
             stop,
             status,
             woken,
+            wake,
+        })
+    }
+
+    /// For another thread.
+    pub fn remote(&self) -> io::Result<Remote> {
+        Ok(Remote {
+            stop: Arc::clone(&self.stop),
+            wake: self.wake.try_clone()?,
         })
     }
 
