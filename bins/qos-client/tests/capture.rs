@@ -6,6 +6,7 @@
     reason = "a test that cannot go on fails where it stands"
 )]
 
+mod client;
 mod echo;
 
 use std::fs::File;
@@ -13,30 +14,18 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd as _;
 use std::path::Path;
-use std::process::{Child, Command, Output, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
+use client::text;
 use echo::{Echo, after_ms};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
 use testkit::netns::{Chain, left_out};
 
-fn qos_client(folder: &Path, arguments: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_qos-client"))
-        .args(arguments.split_whitespace())
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
-
 fn flows(folder: &Path, file: &str) -> Vec<Value> {
-    let output = qos_client(folder, &format!("analyze --json {file}"));
+    let output = client::run(folder, &format!("analyze --json {file}"));
     assert!(output.status.success(), "{output:?}");
     let flows = serde_json::Deserializer::from_slice(&output.stdout).into_iter();
     flows.map(Result::unwrap).collect()
@@ -107,7 +96,7 @@ fn a_test_and_its_capture_agree_and_tshark_with_both() {
     let folder = tempfile::tempdir().unwrap();
     let port = echo.address.port();
     let order = "--packets 60 --interval 10ms --loss-deadline 300ms --capture run.pcapng";
-    let output = qos_client(folder.path(), &format!("verify --udp-port {port} {order}"));
+    let output = client::run(folder.path(), &format!("verify --udp-port {port} {order}"));
     let said = text(&output.stdout);
     assert_eq!(output.status.code(), Some(0), "{output:?}");
     assert!(!said.contains("DIFFERENT"), "{said}");
@@ -143,7 +132,7 @@ fn a_file_that_is_no_capture_is_named() {
             "qos-client: cannot read none: No such file or directory (os error 2)\n",
         ),
     ] {
-        let output = qos_client(folder.path(), &format!("analyze {file}"));
+        let output = client::run(folder.path(), &format!("analyze {file}"));
         assert_eq!(
             (output.status.code(), text(&output.stderr)),
             (Some(2), said.to_owned())
@@ -174,7 +163,7 @@ fn what_dumpcap_sees_on_loopback_is_what_the_test_measured() {
     let dumpcap = Dumpcap::start(command, &file);
     let order =
         format!("udp --json --udp-port {port} --packets 100 --interval 4ms --loss-deadline 300ms");
-    let output = qos_client(folder.path(), &order);
+    let output = client::run(folder.path(), &order);
     dumpcap.stop();
     let end: Value = serde_json::from_str(text(&output.stdout).lines().last().unwrap()).unwrap();
     let measured = &end["results"][0]["figures"];
@@ -294,7 +283,7 @@ fn reading_a_large_capture_takes_little_time() {
     let folder = tempfile::tempdir().unwrap();
     let port = echo.address.port();
     let order = format!("udp --udp-port {port} --packets 5000 --interval 0.1 --capture big.pcapng");
-    assert!(qos_client(folder.path(), &order).status.success());
+    assert!(client::run(folder.path(), &order).status.success());
     let begun = Instant::now();
     assert_eq!(flows(folder.path(), "big.pcapng").len(), 1);
     assert!(begun.elapsed() < Duration::from_secs(10));

@@ -6,6 +6,7 @@
     reason = "a test that cannot go on fails where it stands"
 )]
 
+mod client;
 mod echo;
 
 use std::path::Path;
@@ -35,10 +36,7 @@ fn writers_of_which_some_are_killed_in_mid_run_leave_whole_rows() {
     let port = echo.address.port();
     let start = || {
         let arguments = format!("udp --udp-port {port} --packets 4 --interval 5 --csv shared.csv");
-        Command::new(env!("CARGO_BIN_EXE_qos-client"))
-            .args(arguments.split_whitespace())
-            .current_dir(folder.path())
-            .stdin(Stdio::null())
+        client::command(folder.path(), &arguments)
             .stdout(Stdio::null())
             .spawn()
             .unwrap()

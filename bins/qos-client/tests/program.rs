@@ -5,33 +5,17 @@
     reason = "a test that cannot go on fails where it stands"
 )]
 
+mod client;
 mod echo;
 
 use std::io::{Read as _, Write as _};
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
+use client::{command, run, text};
 use echo::{Echo, after_ms};
 use jsonschema::JSONSchema;
 use rustix::process::{Pid, Signal, kill_process};
-
-fn program(folder: &Path, arguments: &str) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_qos-client"));
-    command
-        .args(arguments.split_whitespace())
-        .current_dir(folder)
-        .stdin(Stdio::null());
-    command
-}
-
-fn run(folder: &Path, arguments: &str) -> Output {
-    program(folder, arguments).output().unwrap()
-}
-
-fn text(bytes: &[u8]) -> String {
-    String::from_utf8(bytes.to_vec()).unwrap()
-}
 
 #[test]
 fn a_udp_test_appends_one_row_and_names_the_file() {
@@ -254,7 +238,7 @@ fn a_reader_that_has_seen_enough_is_no_error() {
     let echo = Echo::start(|_| after_ms(0));
     let folder = tempfile::tempdir().unwrap();
     let port = echo.address.port();
-    let mut child = program(folder.path(), &format!("udp --udp-port {port} --csv off"))
+    let mut child = command(folder.path(), &format!("udp --udp-port {port} --csv off"))
         .args(["--packets", "3", "--interval", "50"])
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -269,7 +253,7 @@ fn a_reader_that_has_seen_enough_is_no_error() {
 #[test]
 fn the_menu_from_a_pipe_ends_with_its_input() {
     let folder = tempfile::tempdir().unwrap();
-    let mut child = program(folder.path(), "")
+    let mut child = command(folder.path(), "")
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -285,7 +269,7 @@ fn ctrl_c_ends_the_test_with_what_was_measured() {
     let echo = Echo::start(|_| after_ms(0));
     let folder = tempfile::tempdir().unwrap();
     let port = echo.address.port();
-    let child = program(
+    let child = command(
         folder.path(),
         &format!("udp --udp-port {port} --packets 1000"),
     )

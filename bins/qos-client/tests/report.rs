@@ -5,25 +5,11 @@
     reason = "a test that cannot go on fails where it stands"
 )]
 
+mod client;
 mod echo;
 
-use std::path::Path;
-use std::process::{Command, Output, Stdio};
-
+use client::{run, text};
 use echo::{Echo, after_ms};
-
-fn run(folder: &Path, arguments: &str) -> Output {
-    Command::new(env!("CARGO_BIN_EXE_qos-client"))
-        .args(arguments.split_whitespace())
-        .current_dir(folder)
-        .stdin(Stdio::null())
-        .output()
-        .unwrap()
-}
-
-fn said(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
 
 /// The part of the page from one heading to the next.
 fn section<'a>(page: &'a str, title: &str) -> &'a str {
@@ -66,7 +52,7 @@ fn the_page_draws_a_mark_for_each_loss_of_the_events_and_refers_to_nothing() {
     // The second time over the page of the first.
     for _ in 0..2 {
         let made = run(folder.path(), "report");
-        assert_eq!(made.status.code(), Some(0), "{}", said(&made));
+        assert_eq!(made.status.code(), Some(0), "{}", text(&made.stderr));
     }
     let page = std::fs::read_to_string(folder.path().join("report.html")).unwrap();
     assert_self_contained(&page);
@@ -109,7 +95,7 @@ fn hostile_words_in_the_events_stay_words_and_clients_are_set_side_by_side() {
     );
     std::fs::write(folder.path().join("e"), format!("{start}\n{end}\n")).unwrap();
     let made = run(folder.path(), "report e --output p.html");
-    assert_eq!(made.status.code(), Some(0), "{}", said(&made));
+    assert_eq!(made.status.code(), Some(0), "{}", text(&made.stderr));
     let page = std::fs::read_to_string(folder.path().join("p.html")).unwrap();
     assert!(page.contains("&lt;script&gt;alert(&#39;1&#39;)&lt;/script&gt;"));
     assert!(page.contains("&quot;q&quot;&amp;") && page.contains("&lt;/p&gt;&lt;img"));
@@ -157,7 +143,7 @@ fn what_cannot_be_reported_is_one_line_that_says_what_to_do() {
     ] {
         let refused = run(folder.path(), arguments);
         assert_eq!(refused.status.code(), Some(status), "{arguments}");
-        let said = said(&refused);
+        let said = text(&refused.stderr);
         assert!(said.contains(message), "{arguments}: {said}");
         assert_eq!(said.lines().count(), 1, "{said}");
     }
