@@ -74,6 +74,8 @@ pub struct Bench<'a> {
     pub output: &'a Output,
     /// Ends a test early.
     pub interrupt: &'a Interrupt,
+    /// Whether there is a terminal to draw on.
+    pub terminal: bool,
     /// Results.
     pub out: &'a mut dyn Write,
     /// Progress.

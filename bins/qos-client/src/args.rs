@@ -80,6 +80,9 @@ struct Global {
     /// Print JSON events, one a line, instead of tables
     #[arg(long, global = true)]
     json: bool,
+    /// A line a second instead of the live view that a UDP test has on a terminal
+    #[arg(long, global = true)]
+    no_live: bool,
     /// Append a row to this file, or `off` for none [default: qos_result.csv for `udp`, else off]
     #[arg(long, global = true, value_name = "FILE")]
     csv: Option<PathBuf>,
@@ -295,6 +298,7 @@ pub fn read(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<C
         action,
         output: Output {
             json: global.json,
+            plain: global.no_live,
             csv: match global.csv {
                 None => CsvFile::Default,
                 Some(path) if path.as_os_str() == "off" => CsvFile::Off,

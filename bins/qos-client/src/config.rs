@@ -57,6 +57,8 @@ pub struct Analyze {
 pub struct Output {
     /// One JSON object instead of tables.
     pub json: bool,
+    /// A line a second instead of the live view, on a terminal too.
+    pub plain: bool,
     /// The CSV file.
     pub csv: CsvFile,
     /// Where a UDP test's packets go.

@@ -1,17 +1,17 @@
-//! Ctrl-C: while a test runs it ends the test, at any other time the program.
+//! Ctrl-C and SIGTERM: while a test runs they end the test, at any other time the program.
 
 use std::io;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use signal_hook::consts::SIGINT;
+use signal_hook::consts::{SIGINT, SIGTERM};
 use signal_hook::flag;
 
 /// Whether the user asked a running test to end.
 #[derive(Debug, Clone)]
 pub struct Interrupt {
     asked: Arc<AtomicBool>,
-    /// While set, SIGINT does what it does to a program that does not catch it.
+    /// While set, the signals do what they do to a program that does not catch them.
     fatal: Arc<AtomicBool>,
 }
 
@@ -24,13 +24,15 @@ impl Interrupt {
         }
     }
 
-    /// One that follows SIGINT. A second SIGINT during the same test ends the program.
-    pub fn on_sigint() -> io::Result<Interrupt> {
+    /// One that follows SIGINT and SIGTERM. A second of them during the same test ends the program.
+    pub fn on_signals() -> io::Result<Interrupt> {
         let interrupt = Interrupt::manual();
-        // They run in this order: the second signal finds `fatal` set by the first.
-        flag::register_conditional_default(SIGINT, Arc::clone(&interrupt.fatal))?;
-        flag::register(SIGINT, Arc::clone(&interrupt.asked))?;
-        flag::register(SIGINT, Arc::clone(&interrupt.fatal))?;
+        for signal in [SIGINT, SIGTERM] {
+            // They run in this order: the second signal finds `fatal` set by the first.
+            flag::register_conditional_default(signal, Arc::clone(&interrupt.fatal))?;
+            flag::register(signal, Arc::clone(&interrupt.asked))?;
+            flag::register(signal, Arc::clone(&interrupt.fatal))?;
+        }
         Ok(interrupt)
     }
 
@@ -44,7 +46,7 @@ impl Interrupt {
         self.asked.load(Ordering::Relaxed)
     }
 
-    /// From now until the answer is dropped, SIGINT ends the test and not the program.
+    /// From now until the answer is dropped, the signals end the test and not the program.
     #[must_use]
     pub fn during_test(&self) -> DuringTest<'_> {
         self.fatal.store(false, Ordering::Relaxed);

@@ -2,7 +2,7 @@
 //!
 //! Read in this order: [`config`] (what is asked for), [`menu`] (asking for it line by line),
 //! [`action`] (one test from order to report), [`udp`], [`http`] and [`clients`] (the
-//! measurements), [`figures`] (what follows from them), [`report`] (what the user
+//! measurements), [`figures`] (what follows from them), [`live`] (what is seen meanwhile), [`report`] (what the user
 //! gets), [`page`] (a recorded test as HTML). `args` alone knows of flags, and `main.rs` alone ends
 //! the process.
 #![forbid(unsafe_code)]
@@ -17,6 +17,7 @@ pub mod config;
 pub mod figures;
 pub mod http;
 pub mod interrupt;
+pub mod live;
 pub mod menu;
 pub mod page;
 pub mod report;
@@ -34,6 +35,8 @@ use menu::Menu;
 pub struct Streams<'a> {
     /// The answers to the menu's questions.
     pub input: &'a mut dyn BufRead,
+    /// Whether a terminal is typed on and shows the results, so that a view can be drawn on it.
+    pub terminal: bool,
     /// Whether they must be repeated to be seen: they come from a pipe or a file.
     pub echo: bool,
     /// Results and the menu.
@@ -50,6 +53,7 @@ pub fn run(
 ) -> Result<Verdict, Failure> {
     let Streams {
         input,
+        terminal,
         echo,
         out,
         err,
@@ -58,6 +62,7 @@ pub fn run(
         target: config.target.clone(),
         output: &config.output,
         interrupt,
+        terminal,
         out,
         err,
     };

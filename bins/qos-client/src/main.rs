@@ -27,7 +27,7 @@ fn main() -> ExitCode {
             return ExitCode::from(USAGE);
         }
     };
-    let interrupt = match Interrupt::on_sigint() {
+    let interrupt = match Interrupt::on_signals() {
         Ok(interrupt) => interrupt,
         Err(error) => {
             eprintln!("qos-client: Ctrl-C will end the program and not the test: {error}");
@@ -37,6 +37,7 @@ fn main() -> ExitCode {
     let mut out = io::stdout().lock();
     let streams = Streams {
         input: &mut io::stdin().lock(),
+        terminal: is_screen(),
         echo: !io::stdin().is_terminal(),
         out: &mut out,
         err: &mut io::stderr(),
@@ -67,4 +68,10 @@ fn main() -> ExitCode {
         | Failure::Page(PageError::NotWritten { .. })
         | Failure::Clients { .. } => NOT_WRITTEN,
     })
+}
+
+/// Whether there is a terminal that can be typed on and drawn on.
+fn is_screen() -> bool {
+    let dumb = std::env::var_os("TERM").is_some_and(|name| name == "dumb");
+    io::stdin().is_terminal() && io::stdout().is_terminal() && !dumb
 }

@@ -31,6 +31,7 @@ fn dialogue(target: &Target, csv: CsvFile, input: &str) -> String {
     let mut out = Vec::new();
     let streams = Streams {
         input: &mut Cursor::new(input.as_bytes()),
+        terminal: false,
         echo: true,
         out: &mut out,
         err: &mut std::io::sink(),

@@ -2,6 +2,7 @@
 
 use super::{Bench, Failure, Verdict, outcome};
 use crate::config::Action;
+use crate::live::{self, screen::Screen};
 use crate::report::events::{self, Event, Interval, Ordered, Outcome, Start};
 use crate::report::row::Row;
 use crate::report::screen;
@@ -69,7 +70,12 @@ impl Bench<'_> {
                 pace: Pace::Exact,
                 interrupt: self.interrupt,
             };
-            test.measure(&mut tell)?
+            let live = self.terminal && !json && !self.output.plain;
+            match live.then(Screen::take) {
+                Some(Ok(screen)) => live::measure(&test, screen)?,
+                // Where a view cannot be drawn, a line can be written.
+                Some(Err(_)) | None => test.measure(&mut tell)?,
+            }
         };
         Ok(Measurement::of(record))
     }

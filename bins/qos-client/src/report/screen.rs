@@ -18,6 +18,7 @@ use figure_table::FigureTable;
 mod figure_table;
 mod series;
 
+pub(crate) use figure_table::us;
 pub use series::{series, series_heading};
 
 /// Where a figure is blank.
@@ -361,11 +362,11 @@ fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 
-pub(super) fn ms(duration: Option<Duration>) -> String {
+pub(crate) fn ms(duration: Option<Duration>) -> String {
     or_blank(duration, |duration| format!("{:.3} ms", millis(duration)))
 }
 
-pub(super) fn bps(rate: Option<f64>) -> String {
+pub(crate) fn bps(rate: Option<f64>) -> String {
     or_blank(rate, |rate| Rate(rate).to_string())
 }
 

@@ -3,12 +3,14 @@
 //! [`plan`] is what is ordered, within its bounds; [`pattern`] says when each probe is due and how
 //! large it is. `send` keeps that schedule in a thread of its own and never waits for an answer;
 //! `receive` checks what comes back, with the kernel's time of its arrival. Together they leave a
-//! [`record`], which [`crate::figures`] turns into numbers.
+//! [`record`], which [`crate::figures`] turns into numbers. [`running`] lets somebody look on
+//! meanwhile.
 
 pub mod pattern;
 pub mod plan;
 mod receive;
 pub mod record;
+pub mod running;
 mod send;
 
 use std::io;
@@ -26,6 +28,7 @@ use crate::target::{Endpoint, Unreachable};
 
 use pattern::Schedule;
 use record::WallClock;
+use running::{ArrivalLog, Running};
 
 pub use pattern::Pattern;
 pub use plan::Plan;
@@ -102,11 +105,22 @@ impl Second {
 }
 
 /// What sender and receiver share while a test runs.
+#[derive(Debug)]
 struct Shared {
     /// When each probe was sent, in nanoseconds of [`crate::clock`]; 0 for not (yet) sent.
     sent_at: Vec<AtomicU64>,
     /// Probes sent so far.
     sent: AtomicU32,
+    /// Probes that were sent or given up: all before this one.
+    passed: AtomicU32,
+    /// When the first is due, in the same nanoseconds.
+    start: AtomicU64,
+    /// The answers in order of arrival, where somebody looks on.
+    log: ArrivalLog,
+    /// Answers that the kernel dropped here so far.
+    receive_drops: AtomicU32,
+    /// Set when the receiver has ended.
+    over: AtomicBool,
     /// Set once no further probe will be sent.
     sending_done: AtomicBool,
     /// Set when the sender is to end early.
@@ -146,11 +160,28 @@ impl Test<'_> {
     /// A name with several addresses is tried in turn while nothing listens. Answers only with a
     /// record that holds at least one reply.
     pub fn measure(&self, progress: &mut dyn FnMut(Progress)) -> Result<Record, Unreachable> {
+        self.measure_any(progress, None)
+    }
+
+    /// The same with somebody who looks on in a thread of their own, from the first probe on until
+    /// [`Running::over`]; once for each address that is tried.
+    pub fn measure_watched(
+        &self,
+        onlooker: &(dyn Fn(Running<'_>) + Sync),
+    ) -> Result<Record, Unreachable> {
+        self.measure_any(&mut |_| {}, Some(onlooker))
+    }
+
+    fn measure_any(
+        &self,
+        progress: &mut dyn FnMut(Progress),
+        onlooker: Option<&(dyn Fn(Running<'_>) + Sync)>,
+    ) -> Result<Record, Unreachable> {
         let mut outcome = Err(Unreachable::Refused {
             endpoint: self.endpoint.clone(),
         });
         for address in self.endpoint.resolve()? {
-            outcome = self.measure_address(address, progress);
+            outcome = self.measure_address(address, progress, onlooker);
             if !matches!(outcome, Err(Unreachable::Refused { .. })) {
                 break;
             }
@@ -162,6 +193,7 @@ impl Test<'_> {
         &self,
         address: SocketAddr,
         progress: &mut dyn FnMut(Progress),
+        onlooker: Option<&(dyn Fn(Running<'_>) + Sync)>,
     ) -> Result<Record, Unreachable> {
         let socket = TimedSocket::connect(address, self.plan.dscp() << 2)
             .map_err(self.io_error("open a socket for"))?;
@@ -175,6 +207,11 @@ impl Test<'_> {
         let shared = Shared {
             sent_at: (0..self.plan.probes()).map(|_| AtomicU64::new(0)).collect(),
             sent: AtomicU32::new(0),
+            passed: AtomicU32::new(0),
+            start: AtomicU64::new(0),
+            log: ArrivalLog::with_room(onlooker.map_or(0, |_| self.plan.probes())),
+            receive_drops: AtomicU32::new(0),
+            over: AtomicBool::new(false),
             sending_done: AtomicBool::new(false),
             stop: AtomicBool::new(false),
             answered: AtomicBool::new(false),
@@ -188,7 +225,16 @@ impl Test<'_> {
                     shared.sending_done.store(true, Ordering::Release);
                     sending
                 })?;
+            let watching = onlooker.map(|onlooker| {
+                let running = Running::of(self.plan, &shared);
+                thread::Builder::new()
+                    .name("onlooker".to_owned())
+                    .spawn_scoped(scope, move || onlooker(running))
+            });
+            // A test that nobody can look at is still a test.
+            drop(watching);
             let receiving = receive::receive_all(self, &socket, nonce, &shared, progress);
+            shared.over.store(true, Ordering::Relaxed);
             shared.stop.store(true, Ordering::Relaxed);
             let sending = sender
                 .join()

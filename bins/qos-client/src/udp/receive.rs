@@ -98,6 +98,8 @@ pub(super) fn receive_all(
                 let datagram = buffer.get(..arrived.length).unwrap_or_default();
                 let dscp = arrived.traffic_class.map(|class| class >> 2);
                 watch.datagram(datagram, at, dscp, arrived.stamp.source);
+                let drops = receiver.kernel_drops();
+                shared.receive_drops.store(drops, Ordering::Relaxed);
             }
             Ok(None) => {}
             Err(error) => {
@@ -167,6 +169,7 @@ impl<'t> Watch<'t> {
             return;
         }
         self.shared.answered.store(true, Ordering::Relaxed);
+        self.shared.log.push(sequence, at);
         let rtt = at.saturating_sub(sent);
         self.longest_rtt = self.longest_rtt.max(rtt);
         self.second.add(rtt, datagram.len() as u64);

@@ -52,7 +52,11 @@ pub(super) fn send_all(
     let mut sending = Sending::default();
     let mut buffer = vec![0; plan.payload()];
     let start = clock::now() + LEAD;
+    shared
+        .start
+        .store(start.as_nanos() as u64, Ordering::Release);
     for ((sequence, slot), due) in (0..).zip(&shared.sent_at).zip(Schedule::of(plan)) {
+        shared.passed.store(sequence, Ordering::Release);
         let deadline = start + due.at;
         let probe = Probe {
             run: run.id,
@@ -98,6 +102,7 @@ pub(super) fn send_all(
             break;
         }
     }
+    shared.passed.store(plan.probes(), Ordering::Release);
     sending
 }
 

@@ -132,7 +132,7 @@ fn needs(quantile: Quantile, n: usize) -> String {
 }
 
 /// For the small times that a pacing error should be.
-fn us(duration: Option<Duration>) -> String {
+pub(crate) fn us(duration: Option<Duration>) -> String {
     or_blank(duration, |duration| {
         format!("{:.1} µs", duration.as_secs_f64() * 1e6)
     })

@@ -1,0 +1,162 @@
+//! The live view and the menu on a real terminal: what is seen, what a key does, and that the
+//! terminal is given back in every ending.
+
+#![expect(
+    clippy::unwrap_used,
+    reason = "a test that cannot go on fails where it stands"
+)]
+
+mod client;
+mod echo;
+
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use echo::{Echo, after_ms};
+use rustix::process::{Pid, Signal, kill_process};
+use rustix::termios::{LocalModes, SpecialCodeIndex};
+use testkit::terminal::Terminal;
+
+const PATIENCE: Duration = Duration::from_secs(20);
+/// How xterm's screen of its own is entered and left.
+const ENTER: &str = "\x1b[?1049h";
+const LEAVE: &str = "\x1b[?1049l";
+
+fn start(terminal: &Terminal, folder: &Path, arguments: &str) -> Child {
+    let mut command = client::command(folder, arguments);
+    command.stderr(Stdio::null()).env("TERM", "xterm");
+    terminal.spawn(command).unwrap()
+}
+
+/// A lossy echo, a terminal, and a folder for the file of results.
+fn scene() -> (Echo, Terminal, tempfile::TempDir) {
+    let echo = Echo::start(|sequence| {
+        if sequence % 5 == 2 {
+            vec![]
+        } else {
+            after_ms(1)
+        }
+    });
+    let terminal = Terminal::open(100, 20).unwrap();
+    (echo, terminal, tempfile::tempdir().unwrap())
+}
+
+/// A test that would take minutes, with its view drawn and some losses decided.
+fn long_test(terminal: &Terminal, folder: &Path, port: u16) -> Child {
+    let order = format!("udp --udp-port {port} --packets 2000 --loss-deadline 300ms");
+    let child = start(terminal, folder, &order);
+    terminal.wait_for(ENTER, PATIENCE).unwrap();
+    terminal.wait_for("█", PATIENCE).unwrap();
+    terminal.wait_for("x", PATIENCE).unwrap();
+    child
+}
+
+/// How a test is ended before its time.
+enum End {
+    Typed(&'static str),
+    Signal(Signal),
+}
+
+#[test]
+fn every_ending_gives_the_terminal_back_and_shows_the_ordinary_result() {
+    for (name, end) in [
+        ("q", End::Typed("q")),
+        // As an impatient hand presses it.
+        ("Ctrl-C", End::Typed("\x03\x03\x03")),
+        ("SIGINT", End::Signal(Signal::INT)),
+        ("SIGTERM", End::Signal(Signal::TERM)),
+    ] {
+        let (echo, terminal, folder) = scene();
+        let before = terminal.settings().unwrap();
+        let mut child = long_test(&terminal, folder.path(), echo.address.port());
+        let during = terminal.settings().unwrap();
+        assert!(!during.local_modes.contains(LocalModes::ECHO), "{name}");
+        let begun = Instant::now();
+        match end {
+            End::Typed(keys) => terminal.write(keys).unwrap(),
+            End::Signal(signal) => kill_process(Pid::from_child(&child), signal).unwrap(),
+        }
+        assert!(child.wait().unwrap().success(), "{name}");
+        assert!(begun.elapsed() < PATIENCE, "{name}");
+        let after = terminal.settings().unwrap();
+        assert_eq!(after.local_modes, before.local_modes, "{name}");
+        let suspend = SpecialCodeIndex::VSUSP;
+        assert_eq!(after.special_codes[suspend], before.special_codes[suspend]);
+        let shown = terminal.close();
+        let (_, view) = shown.split_once(ENTER).unwrap();
+        let (view, result) = view.split_once(LEAVE).unwrap();
+        assert!(
+            view.contains("answered") && view.contains("decided"),
+            "{view:?}"
+        );
+        assert!(result.contains("packet loss"), "{name}: {result:?}");
+        assert!(result.contains("note: ended early"), "{name}: {result:?}");
+        assert!(result.contains("1 row appended"), "{name}: {result:?}");
+    }
+}
+
+#[test]
+fn the_menu_on_a_terminal_has_the_view_and_goes_on_after_it() {
+    let (echo, terminal, folder) = scene();
+    let before = terminal.settings().unwrap();
+    let port = echo.address.port();
+    let mut child = start(
+        &terminal,
+        folder.path(),
+        &format!("--udp-port {port} --csv off"),
+    );
+    terminal.wait_for("choice: ", PATIENCE).unwrap();
+    terminal.write("3\n").unwrap();
+    terminal.wait_for("packets [20]: ", PATIENCE).unwrap();
+    terminal.write("500\n").unwrap();
+    terminal
+        .wait_for("payload in bytes [128]: ", PATIENCE)
+        .unwrap();
+    terminal.write("\n").unwrap();
+    terminal.wait_for("█", PATIENCE).unwrap();
+    terminal.write("q").unwrap();
+    terminal
+        .wait_for("the same by command: qos-client", PATIENCE)
+        .unwrap();
+    terminal.wait_for("\r\nchoice: ", PATIENCE).unwrap();
+    terminal.write("0\n").unwrap();
+    assert!(child.wait().unwrap().success());
+    let after = terminal.settings().unwrap();
+    assert_eq!(after.local_modes, before.local_modes);
+    let shown = terminal.close();
+    let (_, result) = shown.split_once(LEAVE).unwrap();
+    assert!(result.contains("note: ended early"), "{result:?}");
+    assert_eq!(shown.matches(ENTER).count(), 1, "{shown:?}");
+}
+
+#[test]
+fn a_test_of_which_nothing_comes_back_gives_the_terminal_back_too() {
+    let (_, terminal, folder) = scene();
+    let silent = std::net::UdpSocket::bind("127.0.0.1:0").unwrap();
+    let port = silent.local_addr().unwrap().port();
+    let before = terminal.settings().unwrap();
+    let order = format!("udp --udp-port {port} --packets 3 --loss-deadline 500ms");
+    let mut child = start(&terminal, folder.path(), &order);
+    assert_eq!(child.wait().unwrap().code(), Some(3));
+    let after = terminal.settings().unwrap();
+    assert_eq!(after.local_modes, before.local_modes);
+    let shown = terminal.close();
+    assert!(shown.contains(ENTER) && shown.contains(LEAVE), "{shown:?}");
+}
+
+#[test]
+fn there_is_no_view_where_it_is_not_wanted_or_cannot_be() {
+    for (arguments, name) in [("--no-live", "xterm"), ("--json", "xterm"), ("", "dumb")] {
+        let (echo, terminal, folder) = scene();
+        let port = echo.address.port();
+        let order = format!("udp --udp-port {port} --packets 3 --loss-deadline 300ms {arguments}");
+        let mut command = client::command(folder.path(), &order);
+        command.stderr(Stdio::null()).env("TERM", name);
+        let mut child = terminal.spawn(command).unwrap();
+        assert!(child.wait().unwrap().success());
+        let shown = terminal.close();
+        assert!(!shown.contains('\x1b'), "{arguments} {name}: {shown:?}");
+        assert!(shown.contains('3'), "{shown:?}");
+    }
+}
