@@ -10,7 +10,7 @@ mod client;
 mod echo;
 
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
 use echo::{Echo, after_ms};
@@ -25,8 +25,20 @@ const LEAVE: &str = "\x1b[?1049l";
 
 fn start(terminal: &Terminal, folder: &Path, arguments: &str) -> Child {
     let mut command = client::command(folder, arguments);
-    command.stderr(Stdio::null()).env("TERM", "xterm");
-    terminal.spawn(command).unwrap()
+    on(terminal, command.env("TERM", "xterm"))
+}
+
+fn on(terminal: &Terminal, command: &mut Command) -> Child {
+    let started = command
+        .stdin(terminal.stdio().unwrap())
+        .stdout(terminal.stdio().unwrap())
+        .stderr(Stdio::null())
+        .spawn();
+    started.unwrap()
+}
+
+fn wait_for(terminal: &Terminal, text: &str) {
+    terminal.wait_until(|seen| seen.contains(text)).unwrap();
 }
 
 /// A lossy echo, a terminal, and a folder for the file of results.
@@ -46,9 +58,13 @@ fn scene() -> (Echo, Terminal, tempfile::TempDir) {
 fn long_test(terminal: &Terminal, folder: &Path, port: u16) -> Child {
     let order = format!("udp --udp-port {port} --packets 2000 --loss-deadline 300ms");
     let child = start(terminal, folder, &order);
-    terminal.wait_for(ENTER, PATIENCE).unwrap();
-    terminal.wait_for("█", PATIENCE).unwrap();
-    terminal.wait_for("x", PATIENCE).unwrap();
+    wait_for(terminal, "█");
+    // A column of which nothing came back.
+    let lost = |seen: &str| {
+        seen.lines()
+            .any(|row| row.trim_start().starts_with(['x', '█']) && row.contains('x'))
+    };
+    terminal.wait_until(lost).unwrap();
     child
 }
 
@@ -67,14 +83,14 @@ fn every_ending_gives_the_terminal_back_and_shows_the_ordinary_result() {
         ("SIGINT", End::Signal(Signal::INT)),
         ("SIGTERM", End::Signal(Signal::TERM)),
     ] {
-        let (echo, terminal, folder) = scene();
+        let (echo, mut terminal, folder) = scene();
         let before = terminal.settings().unwrap();
         let mut child = long_test(&terminal, folder.path(), echo.address.port());
         let during = terminal.settings().unwrap();
         assert!(!during.local_modes.contains(LocalModes::ECHO), "{name}");
         let begun = Instant::now();
         match end {
-            End::Typed(keys) => terminal.write(keys).unwrap(),
+            End::Typed(keys) => terminal.type_keys(keys).unwrap(),
             End::Signal(signal) => kill_process(Pid::from_child(&child), signal).unwrap(),
         }
         assert!(child.wait().unwrap().success(), "{name}");
@@ -83,7 +99,7 @@ fn every_ending_gives_the_terminal_back_and_shows_the_ordinary_result() {
         assert_eq!(after.local_modes, before.local_modes, "{name}");
         let suspend = SpecialCodeIndex::VSUSP;
         assert_eq!(after.special_codes[suspend], before.special_codes[suspend]);
-        let shown = terminal.close();
+        let shown = terminal.close().unwrap();
         let (_, view) = shown.split_once(ENTER).unwrap();
         let (view, result) = view.split_once(LEAVE).unwrap();
         assert!(
@@ -98,7 +114,7 @@ fn every_ending_gives_the_terminal_back_and_shows_the_ordinary_result() {
 
 #[test]
 fn the_menu_on_a_terminal_has_the_view_and_goes_on_after_it() {
-    let (echo, terminal, folder) = scene();
+    let (echo, mut terminal, folder) = scene();
     let before = terminal.settings().unwrap();
     let port = echo.address.port();
     let mut child = start(
@@ -106,25 +122,21 @@ fn the_menu_on_a_terminal_has_the_view_and_goes_on_after_it() {
         folder.path(),
         &format!("--udp-port {port} --csv off"),
     );
-    terminal.wait_for("choice: ", PATIENCE).unwrap();
-    terminal.write("3\n").unwrap();
-    terminal.wait_for("packets [20]: ", PATIENCE).unwrap();
-    terminal.write("500\n").unwrap();
-    terminal
-        .wait_for("payload in bytes [128]: ", PATIENCE)
-        .unwrap();
-    terminal.write("\n").unwrap();
-    terminal.wait_for("█", PATIENCE).unwrap();
-    terminal.write("q").unwrap();
-    terminal
-        .wait_for("the same by command: qos-client", PATIENCE)
-        .unwrap();
-    terminal.wait_for("\r\nchoice: ", PATIENCE).unwrap();
-    terminal.write("0\n").unwrap();
+    wait_for(&terminal, "choice: ");
+    terminal.type_keys("3\n").unwrap();
+    wait_for(&terminal, "packets [20]: ");
+    terminal.type_keys("500\n").unwrap();
+    wait_for(&terminal, "payload in bytes [128]: ");
+    terminal.type_keys("\n").unwrap();
+    wait_for(&terminal, "█");
+    terminal.type_keys("q").unwrap();
+    wait_for(&terminal, "the same by command: qos-client");
+    wait_for(&terminal, "quit\nchoice:");
+    terminal.type_keys("0\n").unwrap();
     assert!(child.wait().unwrap().success());
     let after = terminal.settings().unwrap();
     assert_eq!(after.local_modes, before.local_modes);
-    let shown = terminal.close();
+    let shown = terminal.close().unwrap();
     let (_, result) = shown.split_once(LEAVE).unwrap();
     assert!(result.contains("note: ended early"), "{result:?}");
     assert_eq!(shown.matches(ENTER).count(), 1, "{shown:?}");
@@ -141,7 +153,7 @@ fn a_test_of_which_nothing_comes_back_gives_the_terminal_back_too() {
     assert_eq!(child.wait().unwrap().code(), Some(3));
     let after = terminal.settings().unwrap();
     assert_eq!(after.local_modes, before.local_modes);
-    let shown = terminal.close();
+    let shown = terminal.close().unwrap();
     assert!(shown.contains(ENTER) && shown.contains(LEAVE), "{shown:?}");
 }
 
@@ -152,10 +164,10 @@ fn there_is_no_view_where_it_is_not_wanted_or_cannot_be() {
         let port = echo.address.port();
         let order = format!("udp --udp-port {port} --packets 3 --loss-deadline 300ms {arguments}");
         let mut command = client::command(folder.path(), &order);
-        command.stderr(Stdio::null()).env("TERM", name);
-        let mut child = terminal.spawn(command).unwrap();
+        let mut child = on(&terminal, command.env("TERM", name));
+        drop(command);
         assert!(child.wait().unwrap().success());
-        let shown = terminal.close();
+        let shown = terminal.close().unwrap();
         assert!(!shown.contains('\x1b'), "{arguments} {name}: {shown:?}");
         assert!(shown.contains('3'), "{shown:?}");
     }

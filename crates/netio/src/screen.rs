@@ -41,6 +41,19 @@ impl Screen {
     /// # Errors
     /// The terminal's settings cannot be changed, or it cannot be written to.
     pub fn take() -> io::Result<Screen> {
+        Screen::take_but(LocalModes::ECHO | LocalModes::ICANON)
+    }
+
+    /// The same, but Ctrl-C too is a key that is typed, the byte 3: for a program that ends in good
+    /// order however often it is pressed.
+    ///
+    /// # Errors
+    /// As [`Screen::take`].
+    pub fn take_with_ctrl_c() -> io::Result<Screen> {
+        Screen::take_but(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG)
+    }
+
+    fn take_but(left_out: LocalModes) -> io::Result<Screen> {
         HOOK.call_once(|| {
             let told = panic::take_hook();
             panic::set_hook(Box::new(move |panic| {
@@ -51,9 +64,7 @@ impl Screen {
         let before = tcgetattr(io::stdin()).ok();
         if let Some(before) = &before {
             let mut quiet = before.clone();
-            quiet
-                .local_modes
-                .remove(LocalModes::ECHO | LocalModes::ICANON);
+            quiet.local_modes.remove(left_out);
             quiet.special_codes[SpecialCodeIndex::VSUSP] = NO_CHARACTER;
             tcsetattr(io::stdin(), OptionalActions::Now, &quiet)?;
         }
