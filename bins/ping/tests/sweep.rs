@@ -1,9 +1,11 @@
 //! Many targets in one run. Takes root and a namespaced network.
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Output, Stdio};
+use std::time::{Duration, Instant};
 
+use rustix::process::{Pid, Signal, kill_process};
 use testkit::netns::{Chain, left_out};
 
 const PING: &str = env!("CARGO_BIN_EXE_ping");
@@ -159,5 +161,65 @@ fn a_sweep_without_an_end_goes_on_until_it_is_stopped() {
     assert!(
         text.contains("--- 2 targets: 2 alive, 0 unreachable;"),
         "{text}"
+    );
+}
+
+#[test]
+fn a_pace_for_several_cores_tells_of_each_target_in_its_order() {
+    if left_out(
+        "a_pace_for_several_cores_tells_of_each_target_in_its_order",
+        TOOLS,
+    ) {
+        return;
+    }
+    let chain = Chain::new(0).unwrap();
+    let drop = "ip daddr 127.0.2.2 icmp type echo-request";
+    chain.drop_packets(0, "input", drop).unwrap();
+    let (code, text) = run(&chain, "--spacing 0 -c 2 -i 0.01 --cidr 127.0.0.0/21");
+    assert_eq!(code, Some(1), "{text}");
+    let mut lines = text.lines();
+    for host in 1..2047_u32 {
+        let [_, _, third, fourth] = host.to_be_bytes();
+        let address = format!("127.0.{third}.{fourth}");
+        let received = if address == "127.0.2.2" { 0 } else { 2 };
+        let line = lines.next().unwrap();
+        let start = format!("{address}: {received}/2 received");
+        assert!(line.starts_with(&start), "{line}, not {start}");
+    }
+    let expected = "2046 targets: 2045 alive, 1 unreachable; 4092 packets transmitted, \
+                    4090 received";
+    assert!(text.contains(expected), "{text}");
+}
+
+#[test]
+fn a_signal_ends_a_sweep_of_several_cores_at_once() {
+    if left_out("a_signal_ends_a_sweep_of_several_cores_at_once", TOOLS) {
+        return;
+    }
+    let chain = Chain::new(0).unwrap();
+    let args = [
+        "--loop",
+        "--spacing",
+        "0",
+        "-i",
+        "60",
+        "--cidr",
+        "127.0.0.0/22",
+    ];
+    let mut command = chain.command(0, PING, &args);
+    let mut ping = command.stdout(Stdio::piped()).spawn().unwrap();
+    let mut lines = BufReader::new(ping.stdout.take().unwrap()).lines();
+    // The first round is over: every lane sleeps until the next, a minute from now.
+    for _ in 0..1022 {
+        assert!(lines.next().unwrap().unwrap().contains(": time="));
+    }
+    let started = Instant::now();
+    kill_process(Pid::from_child(&ping), Signal::INT).unwrap();
+    let rest: Vec<String> = lines.map(Result::unwrap).collect();
+    assert_eq!(ping.wait().unwrap().code(), Some(0));
+    assert!(started.elapsed() < Duration::from_secs(20), "{rest:?}");
+    assert_eq!(
+        rest.last().unwrap(),
+        "--- 1022 targets: 1022 alive, 0 unreachable; 1022 packets transmitted, 1022 received ---"
     );
 }

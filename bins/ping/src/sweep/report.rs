@@ -23,13 +23,14 @@ const COLUMNS: [&str; 7] = [
     "queued_ms",
 ];
 
-/// A line a target, in their order. Whether all answered and kept all bounds.
+/// A line a target, in their order, which went round the sessions. Whether all answered and kept
+/// all bounds.
 pub(super) fn write(
     out: &mut impl Write,
     config: &Config,
     show: Show,
     targets: &[Target],
-    session: &Session,
+    sessions: &[&Session],
 ) -> Result<bool> {
     let format = config.output.format;
     let now = Instant::now();
@@ -39,6 +40,8 @@ pub(super) fn write(
         writeln!(out, "{}", COLUMNS.join(","))?;
     }
     for (at, target) in targets.iter().enumerate() {
+        let session = sessions[at % sessions.len()];
+        let at = at / sessions.len();
         let Some(summary) = session.summary(at, now) else {
             continue;
         };
@@ -69,7 +72,11 @@ pub(super) fn write(
     }
     let targets = targets.len() as u64;
     if show == Show::All && format == Format::Text {
-        let (sent, received) = session.totals();
+        let (mut sent, mut received) = (0, 0);
+        for totals in sessions.iter().map(|session| session.totals()) {
+            sent += totals.0;
+            received += totals.1;
+        }
         let silent = targets - alive;
         writeln!(
             out,

@@ -45,6 +45,7 @@ pub struct Session {
     /// By sequence number: which target's which probe.
     numbers: Vec<Option<(u32, u32)>>,
     sent: u64,
+    received: u64,
     unanswered: u64,
     last_sent: Option<Instant>,
     stopped: bool,
@@ -119,6 +120,7 @@ impl Session {
             targets: targets.into_iter().map(target).collect(),
             numbers: vec![None; NUMBERS],
             sent: 0,
+            received: 0,
             unanswered: 0,
             last_sent: None,
             stopped: false,
@@ -199,6 +201,7 @@ impl Session {
         }
         probe.rtt = Some(rtt);
         self.unanswered -= u64::from(!probe.failed);
+        self.received += 1;
         target.history.answered(rtt);
         target.tally.received += 1;
         target.tally.late += u64::from(rtt > patience);
@@ -305,9 +308,8 @@ impl Session {
     }
 
     /// How many probes were sent, and how many of them were answered.
-    pub fn totals(&self) -> (u64, u64) {
-        let received = self.targets.iter().map(|target| target.tally.received);
-        (self.sent, received.sum())
+    pub const fn totals(&self) -> (u64, u64) {
+        (self.sent, self.received)
     }
 
     fn is_waiting(&self, probe: &Probe, now: Instant) -> bool {

@@ -3,6 +3,7 @@
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use netproto::icmp::Version;
 use socket2::{Domain, Protocol, SockFilter, Socket, Type};
@@ -104,6 +105,13 @@ pub fn icmp(version: Version, binding: &Binding) -> Result<Endpoint, OpenError> 
     icmp_with_identifier(version, binding, None)
 }
 
+/// The process's number for its first raw socket, and for each further one the next.
+fn next_identifier() -> u16 {
+    static OPENED: AtomicU16 = AtomicU16::new(0);
+    let nth = OPENED.fetch_add(1, Ordering::Relaxed);
+    (std::process::id() as u16).wrapping_add(nth)
+}
+
 /// As [`icmp`], with an identifier of the caller's choice, which takes a raw socket if it is 0.
 pub fn icmp_with_identifier(
     version: Version,
@@ -152,7 +160,7 @@ fn icmp_of(
     bind(&socket, version, binding, port)?;
     let identifier = match kind {
         SocketKind::IcmpDatagram => local_port(&socket)?,
-        _ => identifier.unwrap_or(std::process::id() as u16),
+        _ => identifier.unwrap_or_else(next_identifier),
     };
     if kind == SocketKind::IcmpRaw {
         options::see_only_replies_to(&socket, version, identifier)
