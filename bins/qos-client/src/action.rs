@@ -1,6 +1,7 @@
 //! One test from its order to its report: measure, show, hold against the assertions, save.
 
 mod captures;
+mod loaded;
 mod page;
 mod series;
 mod udp_test;
@@ -15,6 +16,7 @@ use crate::capture::verify::VerifyError;
 use crate::capture::write::WriteError;
 use crate::config::{Action, Output};
 use crate::interrupt::Interrupt;
+use crate::load::server::OfferError;
 use crate::page::PageError;
 use crate::report::events::{self, End, Event, Ordered, Outcome, Start};
 use crate::report::row::Row;
@@ -56,6 +58,9 @@ pub enum Failure {
     /// A recorded test cannot be made into a page.
     #[error(transparent)]
     Page(#[from] PageError),
+    /// The server offers nothing to load it with.
+    #[error(transparent)]
+    NoOffer(#[from] OfferError),
     /// The machine has no room for the clients.
     #[error("cannot run {count} clients: {source}; try fewer")]
     Clients {
@@ -94,6 +99,7 @@ impl Bench<'_> {
             Action::Analyze(analyze) => self.analyze(action, analyze),
             Action::Verify(plan) => self.verify(action, plan),
             Action::Report(order) => self.report(order),
+            Action::Load(plan) => self.load(action, plan),
         }
     }
 
@@ -169,7 +175,7 @@ impl Bench<'_> {
         if self.output.json {
             for client in &clients {
                 if let Ok(measured) = &client.udp {
-                    self.samples(client.number, measured)?;
+                    self.samples(client.number, None, measured)?;
                 }
             }
             let outcomes = clients
@@ -198,9 +204,14 @@ impl Bench<'_> {
         Ok(outcome(&checked))
     }
 
-    /// The event of each probe.
-    fn samples(&mut self, client: u32, measured: &Measurement) -> Result<(), Failure> {
-        for sample in events::samples(client, &measured.record.trace) {
+    /// The event of each probe; `phase` says of which part of a run it is.
+    fn samples(
+        &mut self,
+        client: u32,
+        phase: Option<&'static str>,
+        measured: &Measurement,
+    ) -> Result<(), Failure> {
+        for sample in events::samples(client, phase, &measured.record.trace) {
             events::write(self.out, &Event::Sample(sample))?;
         }
         Ok(())
@@ -226,30 +237,32 @@ impl Bench<'_> {
         Ok(())
     }
 
-    /// Holds every row against every assertion, and writes each row's verdict into it. Of several
-    /// rows, the first that fails speaks for all.
+    /// Holds every row against every assertion that concerns it, and writes each row's verdict into
+    /// it. Of several rows, the first that fails speaks for all. A row that has no such figure at
+    /// all, as an idle path has no increase under load, is not concerned while another row has it.
     fn hold(&self, rows: &mut [&mut Row]) -> Vec<Checked> {
-        let mut all: Vec<Vec<Checked>> = Vec::new();
-        for row in rows {
-            let checked: Vec<Checked> = self
-                .output
-                .assertions
-                .iter()
-                .map(|assertion| assertion.check(row))
-                .collect();
-            row.set("verdict", verdict(&checked));
-            all.push(checked);
-        }
-        let mut all = all.into_iter();
-        let Some(mut shown) = all.next() else {
-            return Vec::new();
-        };
-        for checked in all {
-            for (shown, checked) in shown.iter_mut().zip(checked) {
-                if shown.holds && !checked.holds {
-                    *shown = checked;
+        let mut of_rows: Vec<Vec<Checked>> = rows.iter().map(|_| Vec::new()).collect();
+        let mut shown = Vec::new();
+        for assertion in &self.output.assertions {
+            let is_somewhere = rows.iter().any(|row| row.has(&assertion.figure));
+            let mut spoken: Option<Checked> = None;
+            for (row, of_row) in rows.iter().zip(&mut of_rows) {
+                if is_somewhere && !row.has(&assertion.figure) {
+                    continue;
+                }
+                let checked = assertion.check(row);
+                of_row.push(checked.clone());
+                if spoken
+                    .as_ref()
+                    .is_none_or(|spoken| spoken.holds && !checked.holds)
+                {
+                    spoken = Some(checked);
                 }
             }
+            shown.extend(spoken);
+        }
+        for (row, of_row) in rows.iter_mut().zip(&of_rows) {
+            row.set("verdict", verdict(of_row));
         }
         shown
     }

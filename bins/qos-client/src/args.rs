@@ -13,8 +13,8 @@ use crate::http::series::Series;
 use crate::page;
 use crate::target::Target;
 use crate::udp::Pattern;
-use crate::{clients, http, udp};
-use values::{dscp, duration, host, number, port};
+use crate::{clients, http, load, udp};
+use values::{bit_rate, dscp, duration, host, number, port};
 
 const ABOUT: &str = "\
 Measures what a network path does to HTTP and UDP: packet loss, round-trip time, jitter and
@@ -34,14 +34,15 @@ Examples:
   qos-client udp --capture run.pcapng            the same, and its packets for Wireshark
   qos-client verify                              a test held against its capture and tshark
   qos-client clients --count 50                  fifty clients at once
+  qos-client load                                latency while the path is busy (webserverd --responsiveness)
   qos-client udp --json --csv off                JSON events, no file
   qos-client udp --json > qos_events.ndjson      the test recorded; then:
   qos-client report                              its figures and plots in report.html
   qos-client udp --assert 'loss_pct<1,rtt_p95_ms<20'   exit status 1 when it does not hold
 
 Files:
-  A UDP test appends one row to qos_result.csv in the current folder. `http` and `clients` write
-  rows only with --csv FILE. The columns are explained in docs/qos_result_csv.md.
+  A UDP test appends one row to qos_result.csv in the current folder. The other
+  commands write rows only with --csv FILE. The columns are explained in docs/qos_result_csv.md.
 
 Exit status:
   0  done, and everything asserted holds
@@ -110,6 +111,8 @@ enum Command {
     Udp(UdpArgs),
     /// Several clients at once, each with a request and a UDP test
     Clients(ClientsArgs),
+    /// Round-trip time while the path is idle, then under download, upload and both
+    Load(LoadArgs),
     /// The figures of a capture (pcapng or pcap): UDP, probes, RTP and TCP
     Analyze(AnalyzeArgs),
     /// A UDP test held against its own capture, read by this program and by tshark
@@ -194,6 +197,29 @@ struct ClientsArgs {
 }
 
 #[derive(Debug, Args)]
+struct LoadArgs {
+    /// How long each stage is measured, after a second in which the load grows
+    #[arg(long, default_value = "5s", value_name = "TIME", value_parser = duration, allow_negative_numbers = true)]
+    duration: Duration,
+    /// How many connections load the path each way [default: 4]
+    #[arg(long, value_parser = number, allow_negative_numbers = true)]
+    connections: Option<u64>,
+    /// From one UDP probe to the next
+    #[arg(long, default_value = "20ms", value_name = "TIME", value_parser = duration, allow_negative_numbers = true)]
+    interval: Duration,
+    /// Download this [default: what the server offers at /.well-known/nq]
+    #[arg(long, value_name = "PATH")]
+    download: Option<String>,
+    /// Upload to this, by POST [default: what the server offers at /.well-known/nq]
+    #[arg(long, value_name = "PATH")]
+    upload: Option<String>,
+    /// Load with datagrams to the echo in the place of HTTP: so many bits of payload a second, such
+    /// as 12mbit; a relay may have a narrower link for them than for HTTP
+    #[arg(long, value_name = "RATE", value_parser = bit_rate, allow_negative_numbers = true, conflicts_with_all = ["connections", "download", "upload"])]
+    datagrams: Option<u64>,
+}
+
+#[derive(Debug, Args)]
 struct AnalyzeArgs {
     /// The file
     file: PathBuf,
@@ -252,6 +278,7 @@ pub fn read(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<C
             plan.udp = udp_plan(&args.udp)?;
             Action::Clients(plan.with_count(args.count).map_err(usage)?)
         }
+        Some(Command::Load(args)) => Action::Load(load_plan(args).map_err(usage)?),
         Some(Command::Analyze(args)) => Action::Analyze(Analyze {
             path: args.file,
             loss_deadline: args.loss_deadline,
@@ -275,18 +302,18 @@ pub fn read(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<C
         return Err(needs("--csv", "commands that measure"));
     }
     if (report || matches!(action, Action::Verify(_))) && global.json {
-        return Err(needs("--json", "udp, http, clients and analyze"));
+        return Err(needs("--json", "udp, http, clients, load and analyze"));
     }
     if matches!(
         action,
         Action::Verify(_) | Action::Analyze(_) | Action::Report(_)
     ) && !global.assert.is_empty()
     {
-        return Err(needs("--assert", "udp, http and clients"));
+        return Err(needs("--assert", "udp, http, clients and load"));
     }
     if action == Action::Menu && (global.json || !global.assert.is_empty()) {
         return Err(usage(
-            "the menu has neither --json nor --assert; give a command: http, udp or clients",
+            "the menu has neither --json nor --assert; give a command: http, udp, clients or load",
         ));
     }
     Ok(Config {
@@ -340,6 +367,18 @@ fn udp_plan(args: &UdpArgs) -> Result<udp::Plan, Refused> {
         .and_then(|plan| if args.rtp { plan.with_rtp() } else { Ok(plan) })
         .map(|plan| plan.with_pattern(args.pattern).with_seed(args.seed))
         .map_err(usage)
+}
+
+fn load_plan(args: LoadArgs) -> Result<load::Plan, load::plan::PlanError> {
+    let plan = load::Plan::default()
+        .with_duration(args.duration)?
+        .with_interval(args.interval)?
+        .with_paths(args.download, args.upload)?;
+    match (args.datagrams, args.connections) {
+        (Some(rate), _) => plan.with_datagrams(rate),
+        (None, Some(connections)) => plan.with_connections(connections),
+        (None, None) => Ok(plan),
+    }
 }
 
 fn usage(message: impl std::fmt::Display) -> Refused {

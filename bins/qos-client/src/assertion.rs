@@ -44,13 +44,15 @@ const COMPARISONS: [(&str, Comparison); 6] = [
 ];
 
 /// Columns that are words and not figures.
-const WORDS: [&str; 9] = [
+const WORDS: [&str; 11] = [
     "timestamp_utc",
     "run_id",
     "target",
     "via",
     "pattern",
     "measurement_limited",
+    "phase",
+    "bufferbloat_grade",
     "cache_status",
     "verdict",
     "tool_version",

@@ -6,10 +6,11 @@ use std::time::Duration;
 
 use crate::assertion::Assertion;
 use crate::http::series::Pace;
+use crate::load::plan::With;
 use crate::page;
 use crate::report::csv_file;
 use crate::target::Target;
-use crate::{clients, http, udp};
+use crate::{clients, http, load, udp};
 
 /// All of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -41,6 +42,8 @@ pub enum Action {
     Verify(udp::Plan),
     /// A page of a recorded test.
     Report(page::Order),
+    /// Latency while the path is busy.
+    Load(load::Plan),
 }
 
 /// A capture to be read.
@@ -136,6 +139,7 @@ impl Action {
                     flag("--output", &order.output.display());
                 }
             }
+            Action::Load(plan) => load_flags(&mut flag, plan),
             Action::Clients(plan) => {
                 flag("clients --count", &plan.count());
                 flag("--packets", &plan.udp.packets());
@@ -170,6 +174,23 @@ fn udp_flags(flag: &mut impl FnMut(&str, &dyn std::fmt::Display), plan: &udp::Pl
     }
     if plan.rtp() {
         flag("--rtp", &"");
+    }
+}
+
+fn load_flags(flag: &mut impl FnMut(&str, &dyn std::fmt::Display), plan: &load::Plan) {
+    let usual = load::Plan::default();
+    flag("load --duration", &compact(plan.duration()));
+    match plan.with() {
+        With::Http { connections } => flag("--connections", &connections),
+        With::Datagrams(rate) => flag("--datagrams", &rate),
+    }
+    if plan.interval() != usual.interval() {
+        flag("--interval", &compact(plan.interval()));
+    }
+    for (name, path) in [("--download", &plan.download), ("--upload", &plan.upload)] {
+        if let Some(path) = path {
+            flag(name, path);
+        }
     }
 }
 

@@ -1,8 +1,9 @@
 //! Measure throughput, latency, jitter and loss through the lab.
 //!
 //! Read in this order: [`config`] (what is asked for), [`menu`] (asking for it line by line),
-//! [`action`] (one test from order to report), [`udp`], [`http`] and [`clients`] (the
-//! measurements), [`figures`] (what follows from them), [`live`] (what is seen meanwhile), [`report`] (what the user
+//! [`action`] (one test from order to report), [`udp`], [`http`], [`clients`] and
+//! [`load`] (the measurements), [`figures`] (what follows from them), [`live`] (what is seen
+//! meanwhile), [`report`] (what the user
 //! gets), [`page`] (a recorded test as HTML). `args` alone knows of flags, and `main.rs` alone ends
 //! the process.
 #![forbid(unsafe_code)]
@@ -18,6 +19,7 @@ pub mod figures;
 pub mod http;
 pub mod interrupt;
 pub mod live;
+pub mod load;
 pub mod menu;
 pub mod page;
 pub mod report;

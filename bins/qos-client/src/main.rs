@@ -57,7 +57,7 @@ fn main() -> ExitCode {
         failure => eprintln!("qos-client: {failure}"),
     }
     ExitCode::from(match failure {
-        Failure::Unreachable(_) => UNREACHABLE,
+        Failure::Unreachable(_) | Failure::NoOffer(_) => UNREACHABLE,
         Failure::NoCapture(_) | Failure::Page(PageError::Recording(_) | PageError::NotOurs(_)) => {
             USAGE
         }

@@ -9,12 +9,13 @@
 use std::collections::VecDeque;
 use std::fmt::Display;
 use std::io::{self, BufRead, Read as _};
+use std::time::Duration;
 
 use crate::action::{Bench, Failure};
 use crate::config::Action;
 use crate::page;
 use crate::target::{Service, Target};
-use crate::{clients, http, udp};
+use crate::{clients, http, load, udp};
 
 /// The longest line that is read as an answer.
 const MAX_ANSWER_BYTES: usize = 1024;
@@ -24,12 +25,12 @@ const CHOICES: &str = "  1  set target
   3  UDP QoS test
   4  multi-client simulation
   5  browser mode
+  6  loaded latency
   8  verify with a capture
   9  report of a recorded test
   0  quit
 ";
-const CHOICES_IN_SHORT: &str =
-    "\n1 target | 2 HTTP | 3 UDP test | 4 clients | 5 browser | 8 verify | 9 report | 0 quit\n";
+const CHOICES_IN_SHORT: &str = "\n1 target | 2 HTTP | 3 UDP test | 4 clients | 5 browser | 6 load | 8 verify | 9 report | 0 quit\n";
 
 /// The dialogue.
 pub struct Menu<'a> {
@@ -98,6 +99,13 @@ impl Menu<'_> {
                 number(count).and_then(|count| plan.with_count(count).map_err(|e| e.to_string()))
             })? {
                 Some(plan) => Action::Clients(plan),
+                None => return Ok(Some(Next::Ask)),
+            },
+            "6" => match self.taken(&mut given, load::Plan::default(), |plan, seconds| {
+                let duration = number(seconds).map(Duration::from_secs);
+                duration.and_then(|time| plan.with_duration(time).map_err(|e| e.to_string()))
+            })? {
+                Some(plan) => Action::Load(plan),
                 None => return Ok(Some(Next::Ask)),
             },
             "8" => match udp::Plan::default().with_rtp() {

@@ -157,6 +157,16 @@ pub enum Unreachable {
         /// What was wrong with the answer.
         cause: String,
     },
+    /// The target answered that it will not.
+    #[error("{endpoint} answers {request} with {status}")]
+    Refusal {
+        /// Who was asked.
+        endpoint: Endpoint,
+        /// Method and path.
+        request: String,
+        /// 300 to 599.
+        status: u16,
+    },
     /// The operating system refused.
     #[error("cannot {step} {endpoint}: {source}")]
     Io {

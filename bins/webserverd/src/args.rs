@@ -102,8 +102,12 @@ pub fn parse(args: impl IntoIterator<Item = OsString>) -> Result<Order, Refusal>
         ))
     })?;
     args.daemon.allow = args.allow;
-    let setup = args.daemon.setup(args.port, args.udp_port, args.admin)?;
+    let mut setup = args.daemon.setup(args.port, args.udp_port, args.admin)?;
     let rules = args.content.rules(setup.http.tls.is_some())?;
+    if rules.responsiveness {
+        // An upload has the size that its client wants; it is dropped as it comes.
+        setup.http.limits.body_bytes = u64::MAX;
+    }
     if let Some(page) = &rules.fallback
         && !matches!(
             files::find(root.as_fd(), page, rules.visible),

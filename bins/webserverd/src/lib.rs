@@ -2,7 +2,8 @@
 //!
 //! [`run`] starts everything. A request goes from `netio::http` to [`site`], which answers it from
 //! [`memory`] or finds the file by way of [`files`]; which [`coding`] of what is [`stored`] it gets
-//! depends on the request, and [`answer`] says how. What is no file is a [`page`] or a [`listing`].
+//! depends on the request, and [`answer`] says how. What is no file is a [`page`] or a [`listing`], or part
+//! of a test of [`responsiveness`].
 //! [`rules`] is what the operator wants of it all, [`auth`] who may ask. A datagram goes to [`udp_echo`].
 
 pub mod answer;
@@ -18,6 +19,7 @@ pub mod memory;
 mod metrics;
 pub mod page;
 pub mod representation;
+pub mod responsiveness;
 pub mod rules;
 pub mod site;
 pub mod slow_work;

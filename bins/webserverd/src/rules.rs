@@ -27,4 +27,6 @@ pub struct Rules {
     pub fields: ExtraFields,
     /// Which other sites may read the answers in a browser.
     pub cors: Cors,
+    /// Whether responsiveness tests are answered.
+    pub responsiveness: bool,
 }

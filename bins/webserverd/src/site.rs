@@ -23,6 +23,7 @@ use crate::document::is_worth_coding;
 use crate::files::{self, Found, Identity};
 use crate::listing::{self, Form, ListError, Lister};
 use crate::memory::{Clock, Memory};
+use crate::responsiveness::{self, Part};
 use crate::rules::Rules;
 use crate::rules::cors::{self, Cors};
 use crate::stored::{Choice, Sidecars, Stored};
@@ -378,10 +379,14 @@ impl Service for Site {
             .ok()
     }
 
-    async fn exchange(&self, request: &Request<'_>, _body: &mut RequestBody<'_>) -> Response {
-        let response = match self.refuse(request).await {
-            Some(refusal) => refusal,
-            None => self.answer(request).await,
+    async fn exchange(&self, request: &Request<'_>, body: &mut RequestBody<'_>) -> Response {
+        let rules = self.rules();
+        let path = request.head.target.path();
+        let part = path.filter(|_| rules.responsiveness).and_then(Part::at);
+        let response = match (self.refuse(request).await, part) {
+            (Some(refusal), _) => refusal,
+            (None, Some(part)) => responsiveness::answer(part, request, body, rules).await,
+            (None, None) => self.answer(request).await,
         };
         let granted = self.rules().cors.grant(&request.head.fields, response);
         granted.unwrap_or_else(|refused| page::broken(&refused))

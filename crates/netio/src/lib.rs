@@ -18,6 +18,7 @@ pub mod resolve;
 pub mod screen;
 pub mod shutdown;
 pub mod stamp;
+pub mod tcp_info;
 pub mod telemetry;
 pub mod tls;
 pub mod udp;

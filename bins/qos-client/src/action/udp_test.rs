@@ -27,7 +27,7 @@ impl Bench<'_> {
         let checked = self.hold(&mut [&mut row]);
         self.write_capture(&measured)?;
         if self.output.json {
-            self.samples(1, &measured)?;
+            self.samples(1, None, &measured)?;
             let outcome = Outcome {
                 figures: &row,
                 limits: &measured.limits,

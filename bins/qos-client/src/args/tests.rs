@@ -41,6 +41,23 @@ fn what_a_menu_action_prints_as_its_command_is_read_back_as_that_action() {
         Action::Series(Series::new(http::Plan::default(), 50, Some(2.5), Some(8)).unwrap()),
         Action::Clients(clients::Plan::default().with_count(12).unwrap()),
         Action::Report(page::Order::default()),
+        Action::Load(
+            load::Plan::default()
+                .with_duration(Duration::from_secs(2))
+                .unwrap(),
+        ),
+        Action::Load(
+            load::Plan::default()
+                .with_datagrams(12_000_000)
+                .and_then(|plan| plan.with_interval(Duration::from_millis(5)))
+                .unwrap(),
+        ),
+        Action::Load(
+            load::Plan::default()
+                .with_connections(9)
+                .and_then(|plan| plan.with_paths(Some("/a".into()), Some("/b".into())))
+                .unwrap(),
+        ),
         Action::Report(page::Order {
             events: "a.ndjson".into(),
             output: "b.html".into(),
@@ -98,9 +115,19 @@ fn wrong_usage_says_what_would_be_right() {
         ),
         (
             "qos-client report --json",
-            "--json is for udp, http, clients and analyze",
+            "--json is for udp, http, clients, load and analyze",
         ),
         ("qos-client http --timeout 0", "--timeout is 1ms to 10m"),
+        ("qos-client load --duration 0", "a stage is 1s to 1m long"),
+        (
+            "qos-client load --datagrams 9",
+            "datagrams load the path with 10000 to",
+        ),
+        (
+            "qos-client load --datagrams 1mbit --connections 2",
+            "cannot be used with",
+        ),
+        ("qos-client load --upload x", "a path begins with /"),
     ] {
         match parse(line) {
             Err(Refused::Usage(said)) => {

@@ -30,6 +30,20 @@ pub(super) fn dscp(text: &str) -> Result<u64, String> {
     }
 }
 
+/// Bits a second: a number, or one with `kbit`, `mbit` or `gbit` behind it.
+pub(super) fn bit_rate(text: &str) -> Result<u64, String> {
+    let text = text.to_ascii_lowercase();
+    let (digits, unit) = [("kbit", 1e3), ("mbit", 1e6), ("gbit", 1e9), ("bit", 1.0)]
+        .into_iter()
+        .find_map(|(name, unit)| Some((text.strip_suffix(name)?, unit)))
+        .unwrap_or((&text, 1.0));
+    let rate = digits.trim_end().parse::<f64>().map(|rate| rate * unit);
+    match rate {
+        Ok(rate) if (0.0..1e18).contains(&rate) => Ok(rate.round() as u64),
+        _ => Err("write it like 12mbit, 500kbit or 1000000".to_owned()),
+    }
+}
+
 pub(super) fn port(text: &str) -> Result<u16, String> {
     match text.parse() {
         Ok(port @ 1..) => Ok(port),
@@ -80,6 +94,25 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(dscp(text).ok(), expected, "{text}");
+        }
+    }
+
+    #[test]
+    fn a_rate_is_in_bits_a_second_with_or_without_a_prefix() {
+        for (text, expected) in [
+            ("12mbit", Some(12_000_000)),
+            ("1.5Mbit", Some(1_500_000)),
+            ("500kbit", Some(500_000)),
+            ("1 gbit", Some(1_000_000_000)),
+            ("9600", Some(9600)),
+            ("9600bit", Some(9600)),
+            ("-1", None),
+            ("1e30", None),
+            ("nan", None),
+            ("mbit", None),
+            ("", None),
+        ] {
+            assert_eq!(bit_rate(text).ok(), expected, "{text:?}");
         }
     }
 

@@ -17,20 +17,21 @@ pub(super) const PREVIEW_CHARS: usize = 500;
 /// A character has at most four bytes in UTF-8.
 pub(super) const PREVIEW_BYTES: usize = 4 * PREVIEW_CHARS;
 /// A body is counted and not kept, so that this only bounds the time.
-const MAX_BODY_BYTES: u64 = 1 << 30;
+const MAX_BODY_BYTES: u64 = 1 << 40;
 /// Informational responses (1xx) before the real one.
 const MAX_INFORMATIONAL: usize = 8;
 
 /// An answer as it comes in.
-#[derive(Default)]
 pub(super) struct Answer {
+    /// How many bytes of the body are kept.
+    keep: usize,
     /// What has come of the head, until it is whole.
     buffer: Vec<u8>,
     pub(super) head: Option<Head>,
     body: Option<BodyDecoder>,
     informational: usize,
     pub(super) body_bytes: u64,
-    kept: Vec<u8>,
+    pub(super) kept: Vec<u8>,
     pub(super) throughput: Throughput,
     pub(super) first_byte_at: Option<Duration>,
     pub(super) last_byte_at: Option<Duration>,
@@ -45,7 +46,30 @@ pub(super) struct Head {
     pub(super) content_type: Option<String>,
 }
 
+impl Default for Answer {
+    /// One of whose body as much is kept as is shown.
+    fn default() -> Answer {
+        Answer::keeping(PREVIEW_BYTES)
+    }
+}
+
 impl Answer {
+    /// One of whose body so many bytes are kept.
+    pub(super) fn keeping(keep: usize) -> Answer {
+        Answer {
+            keep,
+            buffer: Vec::new(),
+            head: None,
+            body: None,
+            informational: 0,
+            body_bytes: 0,
+            kept: Vec::new(),
+            throughput: Throughput::default(),
+            first_byte_at: None,
+            last_byte_at: None,
+        }
+    }
+
     /// Whether its last byte has come.
     pub(super) fn complete(&self) -> bool {
         self.body.as_ref().is_some_and(BodyDecoder::is_done)
@@ -108,7 +132,7 @@ impl Answer {
             let decoded = body.decode(bytes).map_err(describe)?;
             let data = bytes.get(decoded.data.clone()).unwrap_or_default();
             self.body_bytes += data.len() as u64;
-            let room = PREVIEW_BYTES - self.kept.len();
+            let room = self.keep - self.kept.len();
             self.kept.extend(data.iter().take(room));
             bytes = bytes.get(decoded.consumed..).unwrap_or_default();
         }

@@ -4,6 +4,8 @@ use std::io::{self, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;
 
+use netio::tcp_info::TcpInfo;
+
 use crate::clock;
 use crate::interrupt::Interrupt;
 use crate::target::{Endpoint, Unreachable};
@@ -56,23 +58,32 @@ impl<'a> Connection<'a> {
     /// Writes all of a request.
     pub(super) fn send(&mut self, request: &[u8]) -> Result<(), Unreachable> {
         const STEP: &str = "take the request";
-        let left = self.patience.left(STEP)?;
-        self.stream
-            .set_write_timeout(Some(left))
-            .and_then(|()| self.stream.write_all(request))
-            .map_err(|error| self.patience.failed(error, STEP, "write to"))
+        let mut left = request;
+        while !left.is_empty() {
+            let wait = self.patience.tick(STEP)?;
+            let written = self
+                .stream
+                .set_write_timeout(Some(wait))
+                .and_then(|()| self.stream.write(left));
+            match written {
+                Ok(count) => left = left.get(count..).unwrap_or_default(),
+                Err(error) if is_wait_over(&error) => {}
+                Err(error) => return Err(self.patience.failed(error, STEP, "write to")),
+            }
+        }
+        Ok(())
+    }
+
+    /// What the kernel knows of it.
+    pub(super) fn tcp_info(&self) -> Option<TcpInfo> {
+        TcpInfo::of(&self.stream)
     }
 
     /// Reads what has come; nothing at the end of the stream.
     pub(super) fn read(&mut self, chunk: &mut [u8]) -> Result<usize, Unreachable> {
         const STEP: &str = "answer in full";
         loop {
-            if self.patience.interrupt.asked() {
-                return Err(Unreachable::Interrupted {
-                    endpoint: self.patience.endpoint.clone(),
-                });
-            }
-            let wait = self.patience.left(STEP)?.min(TICK);
+            let wait = self.patience.tick(STEP)?;
             let read = self
                 .stream
                 .set_read_timeout(Some(wait))
@@ -93,6 +104,16 @@ impl Patience<'_> {
             Duration::ZERO => Err(self.timed_out(step)),
             left => Ok(left),
         }
+    }
+
+    /// How long to wait before the next look, unless it is to end.
+    fn tick(&self, step: &'static str) -> Result<Duration, Unreachable> {
+        if self.interrupt.asked() {
+            return Err(Unreachable::Interrupted {
+                endpoint: self.endpoint.clone(),
+            });
+        }
+        Ok(self.left(step)?.min(TICK))
     }
 
     fn timed_out(&self, step: &'static str) -> Unreachable {

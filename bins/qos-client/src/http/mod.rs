@@ -1,9 +1,10 @@
 //! One HTTP request, timed: connection, first byte and body apart.
 //!
 //! `connection` waits, never past the deadline; `answer` takes the bytes apart; [`cache`] says
-//! hit or miss. [`series`] makes many of them.
+//! hit or miss. [`series`] makes many of them, [`bulk`] such as load the path.
 
 mod answer;
+pub mod bulk;
 pub mod cache;
 mod connection;
 pub mod series;
@@ -104,6 +105,25 @@ pub fn fetch(
     plan: &Plan,
     interrupt: &Interrupt,
 ) -> Result<Exchange, Unreachable> {
+    exchange(endpoint, plan, interrupt, Answer::default()).map(|(exchange, _)| exchange)
+}
+
+/// The same, with at most so many bytes of the body.
+pub(crate) fn fetch_document(
+    endpoint: &Endpoint,
+    plan: &Plan,
+    interrupt: &Interrupt,
+    most: usize,
+) -> Result<(Exchange, Vec<u8>), Unreachable> {
+    exchange(endpoint, plan, interrupt, Answer::keeping(most))
+}
+
+fn exchange(
+    endpoint: &Endpoint,
+    plan: &Plan,
+    interrupt: &Interrupt,
+    mut answer: Answer,
+) -> Result<(Exchange, Vec<u8>), Unreachable> {
     let not_http = |cause| Unreachable::NotHttp {
         endpoint: endpoint.clone(),
         cause,
@@ -119,12 +139,11 @@ pub fn fetch(
     let mut connection = Connection::open(patience, addresses)?;
     let connected = clock::now();
 
-    let request =
-        request(&endpoint.authority(), &plan.path).map_err(|error| not_http(error.to_string()))?;
+    let request = request(&Method::Get, &endpoint.authority(), &plan.path, None)
+        .map_err(|error| not_http(error.to_string()))?;
     connection.send(&request)?;
     let requested = clock::now();
 
-    let mut answer = Answer::default();
     let mut chunk = vec![0; CHUNK];
     while !answer.complete() {
         let length = connection.read(&mut chunk)?;
@@ -141,7 +160,7 @@ pub fn fetch(
     let Some(head) = answer.head else {
         return Err(not_http(answer::NO_ANSWER.to_owned()));
     };
-    Ok(Exchange {
+    let exchange = Exchange {
         address: connection.address,
         preview,
         status: head.status,
@@ -155,12 +174,19 @@ pub fn fetch(
         transfer: ended.saturating_sub(first_byte_at),
         total: ended.saturating_sub(begun),
         throughput_bps: answer.throughput.bps(),
-    })
+    };
+    Ok((exchange, answer.kept))
 }
 
-fn request(authority: &str, path: &str) -> Result<Vec<u8>, write::SerializeError> {
+/// A request, with a body of so many bytes behind it.
+fn request(
+    method: &Method<'_>,
+    authority: &str,
+    path: &str,
+    length: Option<usize>,
+) -> Result<Vec<u8>, write::SerializeError> {
     let mut request = Vec::new();
-    write::request_line(&mut request, &Method::Get, path)?;
+    write::request_line(&mut request, method, path)?;
     let agent = concat!("qos-client/", env!("CARGO_PKG_VERSION"));
     for (name, value) in [
         ("Host", authority),
@@ -169,6 +195,14 @@ fn request(authority: &str, path: &str) -> Result<Vec<u8>, write::SerializeError
         ("Connection", "close"),
     ] {
         write::field(&mut request, name, value.as_bytes())?;
+    }
+    if let Some(length) = length {
+        write::field(&mut request, "Content-Type", b"application/octet-stream")?;
+        write::field(
+            &mut request,
+            "Content-Length",
+            length.to_string().as_bytes(),
+        )?;
     }
     write::end_of_head(&mut request);
     Ok(request)

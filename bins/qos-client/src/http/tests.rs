@@ -109,8 +109,8 @@ fn what_is_no_answer_is_named_with_the_target() {
             "the body was cut short",
         ),
         (
-            b"HTTP/1.1 200 OK\r\nContent-Length: 9999999999\r\n\r\n",
-            "its body is larger than 1073741824 bytes",
+            b"HTTP/1.1 200 OK\r\nContent-Length: 9999999999999\r\n\r\n",
+            "its body is larger than 1099511627776 bytes",
         ),
     ] {
         let error = fetch_from(&[answer], PATIENCE).unwrap_err().to_string();

@@ -34,10 +34,15 @@ pub(super) fn page(recording: &Recording) -> Result<String, String> {
     let _ = head(&mut page, recording);
     let _ = match recording.end.results.as_slice() {
         [only] => table::one(&mut page, only),
+        several if recording.start.command == "load" => table::stages(&mut page, several),
         several => table::many(&mut page, several, recording.end.fairness_jain),
     };
     probes(&mut page, recording)?;
-    clients(&mut page, &recording.end.results)?;
+    if recording.start.command == "load" {
+        stages(&mut page, &recording.end.results)?;
+    } else {
+        clients(&mut page, &recording.end.results)?;
+    }
     page.push_str("</main>\n</body>\n</html>\n");
     Ok(page)
 }
@@ -75,7 +80,7 @@ fn head(page: &mut String, recording: &Recording) -> fmt::Result {
 
 /// What the probes show, where there were any.
 fn probes(page: &mut String, recording: &Recording) -> Result<(), String> {
-    if recording.clients.is_empty() {
+    if recording.series.is_empty() {
         return Ok(());
     }
     let in_time = || recording.samples().filter_map(answered);
@@ -105,7 +110,22 @@ fn probes(page: &mut String, recording: &Recording) -> Result<(), String> {
         ),
         |axes| plots::over_time(axes, &rtts, &[], &losses),
     )?;
-    let values: Vec<f64> = rtts.iter().map(|rtt| rtt.1).collect();
+    // Of a load, the idle path apart.
+    let is_idle = |sample: &&Sample| sample.phase.as_deref().is_none_or(|phase| phase == "idle");
+    let rtts_of = |wanted: &dyn Fn(&&Sample) -> bool| -> Vec<f64> {
+        let samples = recording.samples().filter(wanted);
+        samples
+            .filter_map(answered)
+            .map(|(_, rtt)| ms(rtt))
+            .collect()
+    };
+    let (values, loaded) = (rtts_of(&is_idle), rtts_of(&|sample| !is_idle(sample)));
+    let under_load = match loaded.len() {
+        0 => String::new(),
+        n => format!(
+            " on the <span class=\"key first\">idle</span> path, {n} <span class=\"key second\">under load</span>"
+        ),
+    };
     figure(
         page,
         &Axes {
@@ -113,8 +133,11 @@ fn probes(page: &mut String, recording: &Recording) -> Result<(), String> {
             x: "RTT, ms",
             y: "answers no later, %",
         },
-        &format!("Of {} answers; the losses are not in it", values.len()),
-        |axes| plots::distribution(axes, &values, &[]),
+        &format!(
+            "Of {} answers{under_load}; the losses are not in it",
+            values.len()
+        ),
+        |axes| plots::distribution(axes, &values, &loaded),
     )?;
     let (differences, running) = jitter(recording);
     figure(
@@ -164,6 +187,36 @@ fn loss_runs(page: &mut String, recording: &Recording) -> Result<(), String> {
         },
         &format!("{} losses{beyond}", recording.losses()),
         |axes| plots::bars(axes, &heights, true),
+    )
+}
+
+/// By how much the median grew in each stage of a load.
+fn stages(page: &mut String, results: &[Outcome]) -> Result<(), String> {
+    let loaded: Vec<(&str, f64)> = results
+        .iter()
+        .filter_map(|result| {
+            let phase = result.figures.get("phase")?.as_str()?;
+            Some((phase, result.number("rtt_increase_ns")? / 1e6))
+        })
+        .take(MAX_BARS)
+        .collect();
+    if loaded.is_empty() {
+        return Ok(());
+    }
+    let names: Vec<String> = (1..)
+        .zip(&loaded)
+        .map(|(number, (phase, _))| format!("{number} {}", Escaped(phase)))
+        .collect();
+    let heights: Vec<f64> = loaded.iter().map(|(_, increase)| *increase).collect();
+    figure(
+        page,
+        &Axes {
+            title: "Increase of the median round-trip time",
+            x: "load",
+            y: "ms",
+        },
+        &format!("Over the idle path: {}", names.join(", ")),
+        |axes| plots::bars(axes, &heights, false),
     )
 }
 
@@ -240,7 +293,7 @@ fn answered(sample: &Sample) -> Option<(u64, u64)> {
 /// estimate in the order of arrival.
 fn jitter(recording: &Recording) -> (Vec<Point>, Vec<Point>) {
     let mut differences = Vec::new();
-    for samples in recording.clients.values() {
+    for samples in recording.series.values() {
         for pair in samples.windows(2) {
             let [before, after] = pair else { continue };
             let consecutive = before.sequence.checked_add(1) == Some(after.sequence);
@@ -252,7 +305,7 @@ fn jitter(recording: &Recording) -> (Vec<Point>, Vec<Point>) {
         }
     }
     let mut running = Vec::new();
-    if recording.clients.len() == 1 {
+    if recording.series.len() == 1 {
         let mut arrivals: Vec<(u64, u64)> = recording
             .samples()
             .filter_map(answered)

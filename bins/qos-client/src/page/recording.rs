@@ -13,6 +13,9 @@ const MAX_LINES: usize = 2_000_000;
 /// Bytes of one line: the figures of a thousand clients take about three million.
 const MAX_LINE_BYTES: u64 = 16 << 20;
 
+/// Parts of one run.
+const MAX_PARTS: usize = 16;
+
 /// Why a file gives no recording.
 #[derive(Debug, thiserror::Error)]
 #[error("cannot make a report of {}: {reason}", .path.display())]
@@ -33,6 +36,8 @@ enum Reason {
     SecondTest(usize),
     #[error("it has more than {MAX_LINES} lines")]
     TooManyLines,
+    #[error("line {0} begins a further part of a run that has {MAX_PARTS}")]
+    TooManyParts(usize),
     #[error("line {0} is longer than {MAX_LINE_BYTES} bytes")]
     LongLine(usize),
     #[error("it has no figures: the test did not end, or this is the analysis of a capture")]
@@ -70,11 +75,14 @@ pub struct Start {
 pub struct Sample {
     /// Of which client.
     pub client: u32,
+    /// In which part of the run, where it has several.
+    #[serde(default)]
+    pub phase: Option<String>,
     /// Which of its probes.
     pub sequence: u32,
     /// Not counted.
     pub warmup: bool,
-    /// Since the client's first probe left.
+    /// Since the first probe of the client left; of several parts of a run, since that of the first.
     pub sent_ns: Option<u64>,
     /// What became of it.
     pub fate: Fate,
@@ -149,13 +157,42 @@ pub struct Asserted {
     pub holds: bool,
 }
 
+/// The parts of a run, told one after the other.
+#[derive(Debug, Default)]
+struct Parts {
+    names: Vec<Option<String>>,
+    /// When the part began, and the last probe so far left, in nanoseconds.
+    began: u64,
+    last: u64,
+}
+
+impl Parts {
+    /// Puts a probe behind those of earlier parts, and says of which part it is; `None` beyond what
+    /// a run can have.
+    fn place(&mut self, sample: &mut Sample) -> Option<usize> {
+        let known = self.names.iter().position(|name| *name == sample.phase);
+        let part = match known {
+            Some(part) => part,
+            None if self.names.len() >= MAX_PARTS => return None,
+            None => {
+                self.names.push(sample.phase.clone());
+                self.began = self.last;
+                self.names.len() - 1
+            }
+        };
+        sample.sent_ns = sample.sent_ns.map(|sent| sent.saturating_add(self.began));
+        self.last = self.last.max(sample.sent_ns.unwrap_or_default());
+        Some(part)
+    }
+}
+
 /// One test.
 #[derive(Debug, Default)]
 pub struct Recording {
     /// What was ordered.
     pub start: Start,
-    /// The probes of each client that count, by sequence number.
-    pub clients: BTreeMap<u32, Vec<Sample>>,
+    /// The probes of each client, and of each part of a run, that count, by sequence number.
+    pub series: BTreeMap<(usize, u32), Vec<Sample>>,
     /// How it ended.
     pub end: End,
 }
@@ -174,7 +211,8 @@ impl Recording {
 
     fn of(mut input: BufReader<impl io::Read>) -> Result<Recording, Reason> {
         let (mut start, mut end) = (None, None);
-        let mut clients: BTreeMap<u32, Vec<Sample>> = BTreeMap::new();
+        let mut series: BTreeMap<(usize, u32), Vec<Sample>> = BTreeMap::new();
+        let mut parts = Parts::default();
         let mut line = Vec::new();
         for number in 1.. {
             line.clear();
@@ -195,27 +233,32 @@ impl Recording {
                 Event::Start(new) if start.is_none() => start = Some(new),
                 Event::End(new) if end.is_none() => end = Some(new),
                 Event::Start(_) | Event::End(_) => return Err(Reason::SecondTest(number)),
-                Event::Sample(sample) if sample.warmup => {}
-                Event::Sample(sample) => clients.entry(sample.client).or_default().push(sample),
+                Event::Sample(mut sample) => {
+                    let part = parts
+                        .place(&mut sample)
+                        .ok_or(Reason::TooManyParts(number))?;
+                    if !sample.warmup {
+                        series
+                            .entry((part, sample.client))
+                            .or_default()
+                            .push(sample);
+                    }
+                }
                 Event::Interval | Event::Flow => {}
             }
         }
         let (Some(start), Some(end)) = (start, end) else {
             return Err(Reason::NoEnd);
         };
-        for samples in clients.values_mut() {
+        for samples in series.values_mut() {
             samples.sort_by_key(|sample| sample.sequence);
         }
-        Ok(Recording {
-            start,
-            clients,
-            end,
-        })
+        Ok(Recording { start, series, end })
     }
 
     /// Every probe that counts.
     pub fn samples(&self) -> impl Iterator<Item = &Sample> {
-        self.clients.values().flatten()
+        self.series.values().flatten()
     }
 
     /// How many probes count as lost.
@@ -228,7 +271,7 @@ impl Recording {
     /// neither ends nor lengthens a run.
     pub fn loss_runs(&self) -> BTreeMap<u32, u32> {
         let mut runs = BTreeMap::new();
-        for samples in self.clients.values() {
+        for samples in self.series.values() {
             let mut length = 0;
             let fates = samples.iter().filter_map(|sample| sample.fate.is_loss());
             for lost in fates.chain([false]) {

@@ -8,7 +8,7 @@ use super::recording::Outcome;
 /// A figure of the table: its name, the events' name for it, its unit, and where its n is.
 struct Figure(&'static str, &'static str, &'static str, &'static str);
 
-const FIGURES: [Figure; 42] = [
+const FIGURES: [Figure; 51] = [
     Figure("packets sent", "packets_sent", "", ""),
     Figure("packets answered", "packets_answered", "", ""),
     Figure("packets late", "packets_late", "", ""),
@@ -96,6 +96,35 @@ const FIGURES: [Figure; 42] = [
         "ms",
         "http_answered",
     ),
+    Figure("increase of RTT p50", "rtt_increase_ns", "ms", "rtt_n"),
+    Figure("bufferbloat", "bufferbloat_grade", "", "rtt_n"),
+    Figure("load down", "load_download_bps", "Mbit/s", ""),
+    Figure("load up", "load_upload_bps", "Mbit/s", ""),
+    Figure("connect beside the load", "rpm_connect_ns", "ms", "rpm_n"),
+    Figure("request beside the load", "rpm_request_ns", "ms", "rpm_n"),
+    Figure(
+        "RTT of the loaded TCP",
+        "rpm_loaded_rtt_ns",
+        "ms",
+        "rpm_loaded_n",
+    ),
+    Figure("RPM", "rpm", "", "rpm_n"),
+    Figure("part of the run", "phase", "", ""),
+];
+
+/// The columns of the table of the stages of a load.
+const BY_STAGE: [&str; 11] = [
+    "rtt_p50_ns",
+    "rtt_p95_ns",
+    "rtt_increase_ns",
+    "bufferbloat_grade",
+    "loss_pct",
+    "load_download_bps",
+    "load_upload_bps",
+    "rpm_connect_ns",
+    "rpm_request_ns",
+    "rpm_loaded_rtt_ns",
+    "rpm",
 ];
 
 /// The columns of the table of several clients.
@@ -133,28 +162,14 @@ pub(super) fn one(page: &mut String, result: &Outcome) -> fmt::Result {
     remarks(page, result, "")
 }
 
-/// A row for each of several results.
+/// A row for each of several clients.
 pub(super) fn many(page: &mut String, results: &[Outcome], fairness: Option<f64>) -> fmt::Result {
-    let columns = || {
-        FIGURES
-            .iter()
-            .filter(|figure| BY_CLIENT.contains(&figure.1))
-    };
-    page.push_str("<h2>Clients</h2>\n<div class=\"wide\"><table>\n<tr><th class=\"n\">client</th>");
-    for Figure(name, _, unit, _) in columns() {
-        let comma = if unit.is_empty() { "" } else { ", " };
-        write!(page, "<th class=\"n\">{name}{comma}{unit}</th>")?;
-    }
-    page.push_str("</tr>\n");
-    for (at, result) in results.iter().enumerate() {
-        write!(page, "<tr><td class=\"n\">{}</td>", at + 1)?;
-        for figure in columns() {
-            let value = value(result, figure);
-            write!(page, "<td class=\"n\">{}</td>", Escaped(&value))?;
-        }
-        page.push_str("</tr>\n");
-    }
-    page.push_str("</table></div>\n");
+    rows(
+        page,
+        ("Clients", "client"),
+        &BY_CLIENT,
+        (1..).map(|n: u32| n.to_string()).zip(results),
+    )?;
     if let Some(fairness) = fairness {
         writeln!(
             page,
@@ -164,6 +179,46 @@ pub(super) fn many(page: &mut String, results: &[Outcome], fairness: Option<f64>
     (1..)
         .zip(results)
         .try_for_each(|(number, result)| remarks(page, result, &format!("client {number}: ")))
+}
+
+/// A row for each stage of a load.
+pub(super) fn stages(page: &mut String, results: &[Outcome]) -> fmt::Result {
+    let phase = |result: &Outcome| {
+        let phase = result.figures.get("phase").and_then(|phase| phase.as_str());
+        phase.unwrap_or_default().to_owned()
+    };
+    let named = || results.iter().map(|result| (phase(result), result));
+    rows(page, ("Latency under load", "load"), &BY_STAGE, named())?;
+    named().try_for_each(|(phase, result)| remarks(page, result, &format!("{phase}: ")))
+}
+
+/// A table with a row for each result, named by its first column.
+fn rows<'r>(
+    page: &mut String,
+    (title, first): (&str, &str),
+    wanted: &[&str],
+    results: impl Iterator<Item = (String, &'r Outcome)>,
+) -> fmt::Result {
+    let columns = || FIGURES.iter().filter(|figure| wanted.contains(&figure.1));
+    writeln!(
+        page,
+        "<h2>{title}</h2>\n<div class=\"wide\"><table>\n<tr><th class=\"n\">{first}</th>"
+    )?;
+    for Figure(name, _, unit, _) in columns() {
+        let comma = if unit.is_empty() { "" } else { ", " };
+        write!(page, "<th class=\"n\">{name}{comma}{unit}</th>")?;
+    }
+    page.push_str("</tr>\n");
+    for (name, result) in results {
+        write!(page, "<tr><td class=\"n\">{}</td>", Escaped(&name))?;
+        for figure in columns() {
+            let value = value(result, figure);
+            write!(page, "<td class=\"n\">{}</td>", Escaped(&value))?;
+        }
+        page.push_str("</tr>\n");
+    }
+    page.push_str("</table></div>\n");
+    Ok(())
 }
 
 /// What a reader must know beside the figures; `of` says whose they are.
@@ -189,6 +244,7 @@ fn value(result: &Outcome, Figure(_, column, unit, _): &Figure) -> String {
             match unit {
                 "ms" => format!("{:.3}", number / 1e6),
                 "kbit/s" => format!("{:.2}", number / 1e3),
+                "Mbit/s" => format!("{:.2}", number / 1e6),
                 "%" | "1/s" => format!("{number:.2}"),
                 _ if number.fract() == 0.0 => format!("{number:.0}"),
                 _ => format!("{number:.2}"),

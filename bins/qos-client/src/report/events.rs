@@ -13,6 +13,8 @@ use super::flow::Flow;
 use super::row::{Cell, Row};
 use crate::assertion::Checked;
 use crate::figures::trace::{Fate, Trace};
+use crate::load;
+use crate::load::plan::With;
 use crate::udp::{Plan, Progress, Run};
 
 /// One line.
@@ -46,6 +48,38 @@ pub struct Start<'a> {
     pub tool: &'static str,
     /// The UDP test, where there is one.
     pub udp: Option<Ordered>,
+    /// The load, where there is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub load: Option<LoadOrder>,
+}
+
+/// An ordered load.
+#[derive(Debug, Serialize)]
+pub struct LoadOrder {
+    duration_ns: u64,
+    interval_ns: u64,
+    connections: Option<u32>,
+    datagrams_bps: Option<u64>,
+    download: Option<String>,
+    upload: Option<String>,
+}
+
+impl LoadOrder {
+    /// That of a plan, with what is asked for.
+    pub fn of(plan: &load::Plan, paths: Option<&load::Paths>) -> LoadOrder {
+        let (connections, datagrams_bps) = match plan.with() {
+            With::Http { connections } => (Some(connections), None),
+            With::Datagrams(rate) => (None, Some(rate)),
+        };
+        LoadOrder {
+            duration_ns: nanos(plan.duration()),
+            interval_ns: nanos(plan.interval()),
+            connections,
+            datagrams_bps,
+            download: paths.and_then(|paths| paths.download.clone()),
+            upload: paths.and_then(|paths| paths.upload.clone()),
+        }
+    }
 }
 
 /// An ordered UDP test.
@@ -89,6 +123,7 @@ impl<'a> Start<'a> {
             target,
             tool: concat!("qos-client ", env!("CARGO_PKG_VERSION")),
             udp: None,
+            load: None,
         }
     }
 }
@@ -96,6 +131,8 @@ impl<'a> Start<'a> {
 /// How it stands.
 #[derive(Debug, Serialize)]
 pub struct Interval {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phase: Option<&'static str>,
     since_start_ns: u64,
     sent: u32,
     answered: u32,
@@ -112,6 +149,7 @@ impl Interval {
     pub fn of(progress: &Progress) -> Interval {
         let second = &progress.second;
         Interval {
+            phase: None,
             since_start_ns: nanos(progress.since_start),
             sent: progress.sent,
             answered: progress.answered,
@@ -125,9 +163,22 @@ impl Interval {
     }
 }
 
+impl Interval {
+    /// Of this part of a run.
+    #[must_use]
+    pub fn in_phase(self, phase: &'static str) -> Interval {
+        Interval {
+            phase: Some(phase),
+            ..self
+        }
+    }
+}
+
 /// One probe.
 #[derive(Debug, Serialize)]
 pub struct Sample {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    phase: Option<&'static str>,
     client: u32,
     sequence: u32,
     warmup: bool,
@@ -139,7 +190,11 @@ pub struct Sample {
 }
 
 /// The samples of a trace, by sequence number.
-pub fn samples(client: u32, trace: &Trace) -> impl Iterator<Item = Sample> + '_ {
+pub fn samples(
+    client: u32,
+    phase: Option<&'static str>,
+    trace: &Trace,
+) -> impl Iterator<Item = Sample> {
     let first = trace.sent.iter().flatten().map(|sent| sent.at).min();
     let fates = trace.fates();
     (0..)
@@ -153,6 +208,7 @@ pub fn samples(client: u32, trace: &Trace) -> impl Iterator<Item = Sample> + '_ 
                 Fate::InFlight => ("in_flight", None),
             };
             Sample {
+                phase,
                 client,
                 sequence,
                 warmup: sequence < trace.warmup,

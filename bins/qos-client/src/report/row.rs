@@ -8,11 +8,14 @@ use netstats::summary::Summary;
 use crate::figures::Figures;
 use crate::figures::hops::Hops;
 use crate::http::Exchange;
+use crate::http::bulk::Way;
 use crate::http::series::Outcome;
+use crate::load::findings::Finding;
+use crate::load::{Phase, Stage};
 use crate::udp::{Measurement, Pattern, Plan, Run};
 
 /// The columns of `qos_result.csv`, in their order. Every name that a row uses stands here.
-pub const COLUMNS: [&str; 91] = [
+pub const COLUMNS: [&str; 102] = [
     "timestamp_utc",
     "packets_sent",
     "loss_pct",
@@ -101,6 +104,17 @@ pub const COLUMNS: [&str; 91] = [
     "http_latency_p99_ms",
     "http_latency_max_ms",
     "http_service_p99_ms",
+    "phase",
+    "load_download_bps",
+    "load_upload_bps",
+    "rtt_increase_ms",
+    "bufferbloat_grade",
+    "rpm",
+    "rpm_n",
+    "rpm_connect_ms",
+    "rpm_request_ms",
+    "rpm_loaded_rtt_ms",
+    "rpm_loaded_n",
     "cache_status",
     "verdict",
     "tool_version",
@@ -175,6 +189,11 @@ impl Row {
             Some((_, old)) => *old = cell,
             None => self.cells.push((name, cell)),
         }
+    }
+
+    /// Whether the cell was set, be it blank.
+    pub fn has(&self, name: &str) -> bool {
+        self.cells.iter().any(|(known, _)| *known == name)
     }
 
     /// The cell of this name; a name that was not set is blank.
@@ -318,6 +337,47 @@ impl Row {
             ] {
                 self.set(name, median(delays));
             }
+        }
+    }
+
+    /// Adds what one stage of a test under load showed. What only a load has, an idle stage has
+    /// not even as a blank.
+    pub fn add_stage(&mut self, stage: &Stage, finding: &Finding) {
+        self.set("phase", Cell::Text(stage.phase.word().to_owned()));
+        if let Ok(measured) = &stage.probes {
+            self.add_udp(measured);
+        }
+        if stage.requests.is_some() {
+            for (name, cell) in [
+                ("rpm_n", Cell::Count(finding.requests as u64)),
+                ("rpm_connect_ms", ms(finding.connect)),
+                ("rpm_request_ms", ms(finding.request)),
+            ] {
+                self.set(name, cell);
+            }
+        }
+        if stage.phase == Phase::Idle {
+            return;
+        }
+        let grade = finding.grade.map(|grade| grade.letter().to_owned());
+        for (name, cell) in [
+            ("rtt_increase_ms", ms(finding.rtt_increase)),
+            ("bufferbloat_grade", grade.map_or(Cell::Blank, Cell::Text)),
+        ] {
+            self.set(name, cell);
+        }
+        for (way, name, rate) in [
+            (Way::Download, "load_download_bps", stage.download_bps),
+            (Way::Upload, "load_upload_bps", stage.upload_bps),
+        ] {
+            if stage.phase.carries(way) {
+                self.set(name, bps(rate));
+            }
+        }
+        if stage.requests.is_some() {
+            self.set("rpm", ratio(finding.rpm));
+            self.set("rpm_loaded_rtt_ms", ms(finding.own));
+            self.set("rpm_loaded_n", Cell::Count(stage.own.len() as u64));
         }
     }
 

@@ -16,9 +16,11 @@ use crate::udp::{Measurement, Pattern, Plan, Progress, Run};
 use figure_table::FigureTable;
 
 mod figure_table;
+mod load;
 mod series;
 
 pub(crate) use figure_table::us;
+pub use load::{load, load_heading};
 pub use series::{series, series_heading};
 
 /// Where a figure is blank.

@@ -32,6 +32,11 @@ pub(super) struct ContentArgs {
     #[arg(long, help_heading = "Files")]
     no_compression: bool,
 
+    /// Answer responsiveness tests (draft-ietf-ippm-responsiveness; qos-client load):
+    /// /.well-known/nq, downloads of 8 GB, and uploads of any size, which are dropped
+    #[arg(long, help_heading = "Files")]
+    responsiveness: bool,
+
     /// Cache-Control of the files that GLOB names [default: max-age=60]; the first that fits counts
     #[arg(long, value_name = "GLOB=VALUE", help_heading = "Fields of answers")]
     cache_control: Vec<String>,
@@ -79,6 +84,7 @@ impl ContentArgs {
                 .map_err(mistake("--cache-control"))?,
             fields,
             cors,
+            responsiveness: self.responsiveness,
         })
     }
 }

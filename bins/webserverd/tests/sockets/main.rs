@@ -13,6 +13,7 @@ mod files;
 mod limits;
 mod listing;
 mod ranges;
+mod responsiveness;
 mod rules;
 mod service;
 mod site;

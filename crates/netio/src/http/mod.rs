@@ -9,7 +9,6 @@
 //! keeps its idle connections. [`onward`] is between the two, where an answer comes before its request
 //! has gone out.
 
-mod acknowledged;
 pub mod body;
 pub mod buffer;
 pub mod client;

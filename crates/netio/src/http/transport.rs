@@ -8,10 +8,10 @@ use std::time::Duration;
 use socket2::SockRef;
 use tokio::io::AsyncWrite;
 
-use super::acknowledged::bytes_acknowledged;
 use super::buffer::{BUFFER_BYTES, Buffers, ReadBuffer};
 use super::outbox::Outbox;
 use super::stream::Stream;
+use crate::tcp_info::TcpInfo;
 use crate::watch::Sentry;
 
 /// The stream, what came and what is to go.
@@ -206,9 +206,10 @@ impl Transport {
         context: &mut Context<'_>,
     ) -> Poll<io::Error> {
         if !taken.is_looked_at || self.sentry.is_late() {
+            let info = TcpInfo::of(self.stream.tcp());
             let now = Taken {
                 is_looked_at: true,
-                bytes: bytes_acknowledged(self.stream.tcp()),
+                bytes: info.map(|info| info.bytes_acknowledged),
             };
             if *taken == now {
                 return Poll::Ready(io::ErrorKind::TimedOut.into());

@@ -17,7 +17,8 @@ hop_server_residence_p50_ms,pacing_n,pacing_error_p50_ms,pacing_error_p99_ms,mis
 kernel_stamped_pct,measurement_limited,http_status,http_connect_ms,http_first_byte_ms,\
 http_transfer_ms,http_total_ms,http_body_bytes,http_throughput_bps,http_requests,http_answered,http_errors,http_hits,http_rate_rps,http_latency_mean_ms,\
 http_latency_p50_ms,http_latency_p95_ms,http_latency_p99_ms,http_latency_max_ms,\
-http_service_p99_ms,cache_status,verdict,\
+http_service_p99_ms,phase,load_download_bps,load_upload_bps,rtt_increase_ms,bufferbloat_grade,\
+rpm,rpm_n,rpm_connect_ms,rpm_request_ms,rpm_loaded_rtt_ms,rpm_loaded_n,cache_status,verdict,\
 tool_version\r\n";
 
 fn row(client: u32, target: &str) -> Row {
