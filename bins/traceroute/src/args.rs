@@ -46,6 +46,7 @@ Examples:
   traceroute --report HOST     loss and times of each hop over ten cycles, as mtr --report
   traceroute --live HOST       the same on the screen while it goes on; q ends it
   traceroute --diagnose HOST   and what the answers say about the path
+  traceroute --confirm HOST    is it loss, or a router that limits its answers?
   traceroute -q 1 -w 1 HOST    one probe a hop, at most a second's wait
   traceroute -f 4 -m 8 HOST    only hops 4 to 8
   traceroute -6 HOST           by IPv6
@@ -184,6 +185,12 @@ pub struct Args {
     /// probes: -q 10, or --report, which tells it always)
     #[arg(long, help_heading = TOLD)]
     diagnose: bool,
+    /// Afterwards make experiments on each hop that left some probes unanswered (again, beyond it, in
+    /// other flows, directly, slower) and name the explanation that survives: rate limit, own
+    /// silence, loss, loss of this flow; takes half a minute; implies --diagnose or --report
+    #[arg(long, help_heading = TOLD,
+          conflicts_with_all = ["mda", "mtu", "classic", "protocol", "live"])]
+    confirm: bool,
     /// Find every path: all next hops of each router, by flows that load balancers spread
     #[arg(long, help_heading = ALL_PATHS, conflicts_with_all = ["json", "mtu", "diagnose",
           "extensions", "back", "classic", "protocol", "gateways", "as_path_lookups", "as_table"])]
@@ -289,6 +296,9 @@ impl Args {
         if repeated && matches!(method, Method::Raw { .. }) {
             return Err("repeated probes must be told apart: use -I, -T or -U".into());
         }
+        if self.confirm && matches!(method, Method::Raw { .. }) {
+            return Err("--confirm takes probes that are told apart: use -I, -T or -U".into());
+        }
         if self.mtu && matches!(method, Method::Tcp { .. }) {
             return Err("SYN segments have one size: leave out --mtu or -T".into());
         }
@@ -321,7 +331,8 @@ impl Args {
             numeric: self.numeric,
             back: self.back,
             extensions: self.extensions,
-            diagnose: self.diagnose,
+            diagnose: self.diagnose || self.confirm,
+            confirm: self.confirm,
             json: self.json,
             all_paths: self.mda.then_some(AllPaths {
                 confidence_pct: self.confidence,

@@ -49,6 +49,8 @@ pub struct Config {
     pub extensions: bool,
     /// Whether findings about the path follow the hops.
     pub diagnose: bool,
+    /// Whether experiments follow that tell why hops left probes unanswered.
+    pub confirm: bool,
     /// Whether the trace is told as JSON.
     pub json: bool,
     /// Every path instead of one, if that is asked for.
@@ -182,6 +184,6 @@ impl Config {
     /// Whether only raw sockets do what is asked for: they show whole errors, and send in one flow.
     pub const fn takes_raw(&self) -> bool {
         let in_one_flow = self.cycles.is_some() && !matches!(self.method, Method::Icmp);
-        self.extensions || self.diagnose || self.all_paths.is_some() || in_one_flow
+        self.extensions || self.diagnose || self.confirm || self.all_paths.is_some() || in_one_flow
     }
 }

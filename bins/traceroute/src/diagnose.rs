@@ -2,11 +2,12 @@
 //! out, each at the hop where it was first seen.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use crate::probe::{Answer, Rewritten};
 use crate::report::text::hops_back;
 use crate::session::{Fate, MtuNote};
-use crate::silence::{self, Record, Silence};
+use crate::silence::{self, Record, Silence, Suspect};
 
 /// Something about the path, and the hop at which it was first seen. What did it lies between this
 /// hop's predecessor and this hop.
@@ -57,8 +58,8 @@ pub struct Diagnosis {
     seen_class: u8,
     /// By how many hops the way back differed last.
     detour: i32,
-    /// What the probes of each TTL came to.
-    records: BTreeMap<u8, Record>,
+    /// Who answered last at each TTL, and what its probes came to.
+    records: BTreeMap<u8, (Option<IpAddr>, Record)>,
 }
 
 impl Diagnosis {
@@ -82,7 +83,8 @@ impl Diagnosis {
             None => {}
         }
         if let Some(sent) = fate.sent {
-            let record = self.records.entry(fate.ttl).or_default();
+            let (address, record) = self.records.entry(fate.ttl).or_default();
+            *address = fate.answer.as_ref().map(|it| it.from).or(*address);
             record.add(sent, fate.answer.is_some());
         }
         if let Some(answer) = &fate.answer {
@@ -99,12 +101,26 @@ impl Diagnosis {
 
     /// What all fates together add.
     pub fn conclude(&self) -> Vec<Finding> {
-        let hops: Vec<(u8, &Record)> = self.records.iter().map(|(ttl, it)| (*ttl, it)).collect();
+        let hops: Vec<(u8, &Record)> = self
+            .records
+            .iter()
+            .map(|(ttl, (_, record))| (*ttl, record))
+            .collect();
         let found = silence::judge(&hops).into_iter().map(|silence| Finding {
             ttl: silence.ttl,
             what: What::Silence(silence),
         });
         found.collect()
+    }
+
+    /// The hops whose silence is worth an experiment.
+    pub fn suspects(&self) -> Vec<Suspect> {
+        let hops: Vec<_> = self
+            .records
+            .iter()
+            .map(|(ttl, (address, record))| (*ttl, *address, record))
+            .collect();
+        silence::suspects(&hops)
     }
 
     fn rewritten(&mut self, answer: &Answer) -> Option<What> {

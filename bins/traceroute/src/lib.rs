@@ -4,11 +4,13 @@
 //! [`session`] (which probe is in what state; pure), [`wire`] (probes and answers as bytes; pure),
 //! [`mark`] (what an answer says about the way), [`diagnose`] (what all answers say about the path;
 //! pure), [`multipath`] (every path instead of one; pure), [`rounds`] (one path again and
-//! again; pure), `sockets` and [`tracing`] (the loop), [`report`] (what is written).
+//! again; pure), [`silence`] (what unanswered probes mean; pure), `sockets` and [`tracing`] (the
+//! loop), [`confirming`] (experiments on silence), [`report`] (what is written).
 
 pub mod args;
 pub mod assertion;
 pub mod config;
+pub mod confirming;
 pub mod diagnose;
 pub mod mark;
 pub mod multipath;
@@ -34,16 +36,19 @@ use netio::icmp::wait::Signals;
 use netproto::icmp::Version;
 
 use crate::config::{AllPaths, Config, Cycles};
+use crate::confirming::Confirmation;
 use crate::diagnose::Diagnosis;
 use crate::multipath::Multipath;
 use crate::networks::Origins;
 use crate::prober::Prober;
+use crate::report::confirmation;
 use crate::report::json::{self, Json, Start};
 use crate::report::live::Live;
 use crate::report::rounds::Table;
 use crate::report::text::{Extras, Report};
 use crate::rounds::{Rounds, Shared};
 use crate::session::{Plan, Session};
+use crate::silence::Suspect;
 use crate::sockets::Sockets;
 use crate::tracing::Event;
 
@@ -87,14 +92,43 @@ fn trace(
         let traced = beside(sockets, &mut session, signals, |told| {
             report.run(&start, told)
         });
-        or_nobody_reads(report.summary(json::Ending::of(&traced)))?;
-        return traced.map(|_| ());
+        let suspects = report.suspects();
+        let ending = confirm(config, sockets, signals, traced, &suspects, |found| {
+            report.confirmations(found)
+        });
+        or_nobody_reads(report.summary(json::Ending::of(&ending)))?;
+        return ending.map(|_| ());
     }
     let diagnosis = config.diagnose.then(|| Diagnosis::new(traffic_class));
     let mut report = Report::new(extras, diagnosis, out);
     report.banner(&config.host, target.ip(), plan.max_ttl, plan.packet_len)?;
     let mut session = Session::new(plan);
-    beside(sockets, &mut session, signals, |told| report.run(told)).map(|_| ())
+    let traced = beside(sockets, &mut session, signals, |told| report.run(told));
+    let suspects = report.suspects();
+    confirm(config, sockets, signals, traced, &suspects, |found| {
+        confirmation::text(&mut io::stdout(), found, suspects.len())
+    })
+    .map(|_| ())
+}
+
+/// With `--confirm`, after probing that came to its end: makes the experiments and has them told.
+fn confirm(
+    config: &Config,
+    sockets: &mut Sockets,
+    signals: &Signals,
+    probed: Result<tracing::Ending>,
+    suspects: &[Suspect],
+    tell: impl FnOnce(&[Confirmation]) -> io::Result<()>,
+) -> Result<tracing::Ending> {
+    let ending = probed?;
+    if !config.confirm || ending == tracing::Ending::Interrupted {
+        return Ok(ending);
+    }
+    let Some(found) = confirming::confirm(config, sockets, signals, suspects)? else {
+        return Ok(tracing::Ending::Interrupted);
+    };
+    or_nobody_reads(tell(&found))?;
+    Ok(ending)
 }
 
 /// The same path again and again. Whether all bounds were kept.
@@ -129,25 +163,33 @@ fn repeat(
         let probed = beside(sockets, &mut probing, signals, |told| {
             report.watch(&start, told)
         });
-        let ending = json::Ending::of(&probed);
-        let told = report.hops(&rounds.lock());
-        or_nobody_reads(told.and_then(|()| report.summary(ending)))?;
-        probed?;
+        or_nobody_reads(report.hops(&rounds.lock()))?;
+        let suspects = rounds.lock().suspects();
+        let ending = confirm(config, sockets, signals, probed, &suspects, |found| {
+            report.confirmations(found)
+        });
+        or_nobody_reads(report.summary(json::Ending::of(&ending)))?;
+        ending?;
     } else {
         let mut report = Table::new(extras, out);
         or_nobody_reads(report.banner(&config.host, target.ip(), cycles.count, plan.packet_len))?;
-        if cycles.live {
+        let probed = if cycles.live {
             let title = title(config, target, &plan);
             let remote = signals.remote().context("cannot wake the probing")?;
             let mut live = Live::new(title, report, &rounds, remote);
-            beside(sockets, &mut probing, signals, |told| {
+            let probed = beside(sockets, &mut probing, signals, |told| {
                 live.run(cycles.interval, told)
             })?;
             report = live.into_table();
+            probed
         } else {
-            beside(sockets, &mut probing, signals, |told| report.run(told))?;
-        }
+            beside(sockets, &mut probing, signals, |told| report.run(told))?
+        };
         or_nobody_reads(report.table(&rounds.lock()))?;
+        let suspects = rounds.lock().suspects();
+        confirm(config, sockets, signals, Ok(probed), &suspects, |found| {
+            confirmation::text(&mut io::stdout(), found, suspects.len())
+        })?;
     }
     let rounds = rounds.lock();
     let mut kept = true;

@@ -16,6 +16,8 @@ fn responder(way: Way) -> Responder {
 }
 
 fn compare(responder: &Responder, args: &[&str]) -> String {
+    // Without it, the installed one gives up on answers that a busy machine is late with.
+    let args = &[&["-w", "5"], args].concat();
     let ours = written(responder.command(OURS, args));
     let theirs = written(responder.command(THEIRS, args));
     assert_eq!(ours, theirs, "{args:?}");

@@ -10,15 +10,17 @@ use netio::icmp::open::words;
 use netproto::icmp::Version;
 use serde::Serialize;
 
-use super::extension;
 use super::rounds::Begun;
 use super::text::Extras;
+use super::{confirmation, extension};
+use crate::confirming::{Confirmation, PACE};
 use crate::diagnose::{Diagnosis, Finding, What};
 use crate::mark::Mark;
 use crate::probe::Answer;
 use crate::rounds::{Change, Rounds, change};
 use crate::session::{Fate, MtuNote};
-use crate::silence::Silence;
+use crate::silence::hypotheses::Hypothesis;
+use crate::silence::{Silence, Suspect};
 use crate::tracing::{self, Event};
 
 /// Of the format; rises when a field changes its meaning or goes.
@@ -96,6 +98,13 @@ enum Line<'a> {
         text: String,
         #[serde(skip_serializing_if = "Option::is_none")]
         figures: Option<SilenceFigures>,
+    },
+    Confirmation {
+        ttl: u8,
+        address: IpAddr,
+        survivor: Option<&'static str>,
+        hypotheses: Vec<Probability>,
+        experiments: Vec<Experiment>,
     },
     NotSent {
         reason: String,
@@ -184,6 +193,22 @@ impl From<&Silence> for SilenceFigures {
             chance: silence.chance(),
         }
     }
+}
+
+/// How probable an explanation of a hop's silence is.
+#[derive(Debug, Serialize)]
+struct Probability {
+    name: &'static str,
+    probability: f64,
+}
+
+/// What an experiment on a hop's silence came to.
+#[derive(Debug, Serialize)]
+struct Experiment {
+    name: &'static str,
+    interval_ms: f64,
+    sent: u64,
+    answered: u64,
 }
 
 /// Writes the lines.
@@ -316,6 +341,54 @@ impl<W: Write> Json<W> {
                 kind: silence.kind(),
                 text: silence.line(),
                 figures: Some((&silence).into()),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// The hops whose silence is worth an experiment.
+    pub fn suspects(&self) -> Vec<Suspect> {
+        self.diagnosis.suspects()
+    }
+
+    /// A line for each hop on which experiments were made.
+    pub fn confirmations(&mut self, confirmations: &[Confirmation]) -> io::Result<()> {
+        for confirmation in confirmations {
+            let Confirmation {
+                suspect,
+                slow_pace,
+                verdict,
+                ..
+            } = confirmation;
+            let experiment = |(name, _, tally): confirmation::Row| {
+                let tally = tally?;
+                let interval = if name == "slower" { *slow_pace } else { PACE };
+                Some(Experiment {
+                    name,
+                    interval_ms: thousandths(interval.as_secs_f64() * 1e3),
+                    sent: tally.sent,
+                    answered: tally.answered,
+                })
+            };
+            let hypotheses = verdict.probabilities.into_iter().flat_map(|probabilities| {
+                let probability = |(it, probability): (Hypothesis, f64)| Probability {
+                    name: it.name(),
+                    probability,
+                };
+                Hypothesis::ALL
+                    .into_iter()
+                    .zip(probabilities)
+                    .map(probability)
+            });
+            self.line(&Line::Confirmation {
+                ttl: suspect.ttl,
+                address: suspect.address,
+                survivor: verdict.survivor().map(Hypothesis::name),
+                hypotheses: hypotheses.collect(),
+                experiments: confirmation::rows(confirmation)
+                    .into_iter()
+                    .filter_map(experiment)
+                    .collect(),
             })?;
         }
         Ok(())

@@ -13,6 +13,7 @@ use crate::diagnose::{Diagnosis, Finding};
 use crate::networks::Origins;
 use crate::probe::{Answer, Extension};
 use crate::session::{Fate, MtuNote};
+use crate::silence::Suspect;
 use crate::tracing::Event;
 
 /// What is told besides addresses and times.
@@ -100,6 +101,14 @@ impl<W: Write> Report<W> {
             writeln!(self.out, "{}", finding.line())?;
         }
         self.out.flush()
+    }
+
+    /// The hops whose silence is worth an experiment; none where nobody watched.
+    pub fn suspects(&self) -> Vec<Suspect> {
+        self.diagnosis
+            .as_ref()
+            .map(Diagnosis::suspects)
+            .unwrap_or_default()
     }
 
     fn fate(&mut self, fate: &Fate) -> io::Result<()> {

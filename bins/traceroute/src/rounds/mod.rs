@@ -14,7 +14,7 @@ use crate::mark::Mark;
 use crate::probe::{Heard, NotSent, Probe};
 use crate::prober::Prober;
 use crate::session::Waits;
-use crate::silence::{self, Record, Silence};
+use crate::silence::{self, Record, Silence, Suspect};
 pub use change::Change;
 use change::{End, Ends, What};
 pub use figures::Figures;
@@ -155,6 +155,15 @@ impl Rounds {
     pub fn silences(&self) -> Vec<Silence> {
         let hops: Vec<(u8, &Record)> = self.hops().map(|(ttl, hop)| (ttl, hop.record())).collect();
         silence::judge(&hops)
+    }
+
+    /// The hops whose silence is worth an experiment.
+    pub fn suspects(&self) -> Vec<Suspect> {
+        let hops: Vec<_> = self
+            .hops()
+            .map(|(ttl, hop)| (ttl, hop.address(), hop.record()))
+            .collect();
+        silence::suspects(&hops)
     }
 
     fn hop(&mut self, ttl: u8) -> &mut Hop {

@@ -1,18 +1,23 @@
 //! What the silence of a hop means. Rate limiting is not loss: a router that answers some probes
 //! only, while probes to hops behind it come through, has lost none of them.
 //!
-//! Pure. Read this file, then [`bucket`]: does the silence look like that of a token bucket? In
-//! `words` is what it is called.
+//! Pure. Read this file, then [`bucket`] (does the silence look like that of a token bucket),
+//! [`hypotheses`] (which explanation further experiments leave) and [`steady`] (how their probes are
+//! sent); `confirming` makes them. In `words` is what all this is called.
 
 pub mod bucket;
+pub mod hypotheses;
+pub mod steady;
 mod words;
 
 use std::collections::VecDeque;
-use std::time::Instant;
+use std::net::IpAddr;
+use std::time::{Duration, Instant};
 
 use statrs::function::factorial::ln_binomial;
 
 pub use bucket::{Bucket, Gaps, Outcome};
+pub use words::time;
 
 /// The silence of a hop is its own if loss on the way would look so with less than this chance.
 const LOSS_IS_UNLIKELY: f64 = 1e-3;
@@ -57,7 +62,7 @@ impl Record {
     }
 
     /// Those whose order is known, in the order of their sending.
-    fn outcomes(&self) -> Vec<Outcome> {
+    pub fn outcomes(&self) -> Vec<Outcome> {
         self.latest.iter().copied().collect()
     }
 }
@@ -113,6 +118,48 @@ impl std::ops::Add for Tally {
             answered: self.answered + other.answered,
         }
     }
+}
+
+/// A hop that answered some probes and left others unanswered.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Suspect {
+    /// The hop.
+    pub ttl: u8,
+    /// Its router.
+    pub address: IpAddr,
+    /// The interval of the bucket that its answers look like, if they do.
+    pub interval: Option<Duration>,
+    /// The later hop that answered the largest share of its probes.
+    pub beyond: Option<u8>,
+}
+
+/// Those of a path's hops, given in the order of their TTLs with who answered last.
+pub fn suspects(hops: &[(u8, Option<IpAddr>, &Record)]) -> Vec<Suspect> {
+    let bare: Vec<(u8, &Record)> = hops.iter().map(|(ttl, _, it)| (*ttl, *it)).collect();
+    let judged = judge(&bare);
+    let suspects = hops
+        .iter()
+        .enumerate()
+        .filter_map(|(at, (ttl, address, record))| {
+            if !record.tally().is_mixed() {
+                return None;
+            }
+            let share = |tally: Tally| tally.answered as f64 / tally.sent.max(1) as f64;
+            let later = bare[at + 1..].iter().map(|(ttl, it)| (*ttl, it.tally()));
+            let answering = later.filter(|(_, tally)| tally.answered > 0);
+            let best = answering.max_by(|one, other| share(one.1).total_cmp(&share(other.1)));
+            let bucket = judged
+                .iter()
+                .find(|it| it.ttl == *ttl)
+                .and_then(|it| it.bucket);
+            Some(Suspect {
+                ttl: *ttl,
+                address: (*address)?,
+                interval: bucket.and_then(|it| it.gaps).map(|gaps| gaps.mean),
+                beyond: best.map(|(ttl, _)| ttl),
+            })
+        });
+    suspects.collect()
 }
 
 /// The silence of a hop that is no loss on the way, and the figures that say so.

@@ -85,7 +85,8 @@ impl fmt::Display for Beyond {
     }
 }
 
-fn time(time: Duration) -> String {
+/// A time as it is told.
+pub fn time(time: Duration) -> String {
     if time < Duration::from_secs(1) {
         format!("{:.0} ms", time.as_secs_f64() * 1e3)
     } else {
