@@ -170,6 +170,7 @@ async fn work(equipment: Equipment) -> io::Result<()> {
             background: Background::default(),
             counters: Arc::clone(&counters.proxy),
             tunnel_idle: config.tunnel_idle,
+            stop: stop.clone(),
             orders: RefCell::new(equipment.live.orders()),
             live: Arc::clone(&equipment.live),
         },

@@ -6,7 +6,7 @@ use netproto::http::cache_control::{
     Delta, MaxStale, RequestDirectives, ResponseDirectives, Scope,
 };
 use netproto::http::cache_status::{self, CacheStatus, Forwarded};
-use netproto::http::structured::{BareItem, parse_dictionary, parse_list, write_string};
+use netproto::http::structured::{BareItem, Item, parse_dictionary, parse_list, write_string};
 
 fn response<'b>(lines: &'b [&str]) -> ResponseDirectives<'b> {
     ResponseDirectives::parse(lines.iter().map(|line| line.as_bytes()))
@@ -157,7 +157,16 @@ fn structured_fields_are_read_strictly() {
         "a;B",
         "a;b=",
         "a; ;b",
-        "(a b)",
+        "(a b",
+        "(a,b)",
+        "()(",
+        ":YQ=",
+        ":Y!==:",
+        "@1.5",
+        "@a",
+        "%\"%e4\"",
+        "%\"%C3%A4\"",
+        "%\"a",
         "=a",
     ] {
         assert_eq!(parse_list(text.as_bytes()), None, "{text}");
@@ -165,6 +174,28 @@ fn structured_fields_are_read_strictly() {
     for text in ["A=1", "a=1,", "a=", "a=1 b=2", "1=1"] {
         assert_eq!(parse_dictionary(text.as_bytes()), None, "{text}");
     }
+    // The examples of RFC 9651 §3.1.1, §3.3.5, §3.3.7 and §3.3.8: of types that no field here has.
+    for text in [
+        "(\"foo\"; a=1;b=2);lvl=5",
+        "()",
+        ":cHJldGVuZCB0aGlzIGlzIGJpbmFyeSBjb250ZW50Lg==:",
+        "::",
+        "@1659578233",
+        "%\"This is intended for display to %c3%bcsers.\"",
+    ] {
+        let list = parse_list(text.as_bytes()).unwrap();
+        assert_eq!(list.len(), 1, "{text}");
+        assert_eq!(list[0].value, BareItem::Other, "{text}");
+        let member = format!("a={text}, max-age=60");
+        let dictionary = parse_dictionary(member.as_bytes()).unwrap();
+        assert_eq!(dictionary[0].1.value, BareItem::Other, "{text}");
+        assert_eq!(dictionary[1].1.value, BareItem::Integer(60), "{text}");
+    }
+    // The last of one key counts, with nothing of the one before.
+    let twice = parse_dictionary(b"a=1;x, b, a=(1 2);y").unwrap();
+    assert_eq!(twice[0], ("a", Item::default()));
+    assert_eq!(twice.len(), 2);
+
     let mut out = Vec::new();
     assert_eq!(write_string("a\r\nb", &mut out), None);
     assert_eq!(write_string("\u{e9}", &mut out), None);

@@ -21,6 +21,7 @@ use std::time::Duration;
 use netio::http::body::RequestBody;
 use netio::http::response::Response;
 use netio::http::server::{Request, Service};
+use netio::shutdown::Stop;
 use netproto::http::body::BodyFraming;
 use netproto::http::cache_status::Forwarded;
 use netproto::http::method::Method;
@@ -57,6 +58,8 @@ pub struct Proxy {
     pub counters: Arc<ProxyCounters>,
     /// For how long a tunnel may be idle.
     pub tunnel_idle: Duration,
+    /// Ends what nobody waits for.
+    pub stop: Stop,
     /// Where the faults that are ordered can be seen.
     pub live: Arc<Live>,
     /// Those known to be in force.

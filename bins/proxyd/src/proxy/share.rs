@@ -209,7 +209,11 @@ impl Proxy {
         };
         let proxy = self.clone();
         tokio::task::spawn_local(async move {
-            proxy.fetch(commission, None).await;
+            let stop = proxy.stop.clone();
+            tokio::select! {
+                _ = proxy.fetch(commission, None) => {}
+                () = stop.requested() => {}
+            }
             drop(place);
         });
     }

@@ -166,9 +166,12 @@ impl Proxy {
             is_usable
         });
         let proxy = self.clone();
-        tokio::task::spawn_local(fill::run(stream, writer, lead, move |whole| {
-            proxy.put_whole(place, whole);
-        }));
+        let stop = self.stop.clone();
+        tokio::task::spawn_local(async move {
+            let over = stop.requested();
+            let keep = move |whole| proxy.put_whole(place, whole);
+            fill::run(stream, writer, lead, over, keep).await;
+        });
         let stream = Box::pin(reader);
         (Body::Stream { stream, length }, Ok(()))
     }

@@ -10,6 +10,7 @@
 //! them, one for each direction. Only when faults are ordered, `faults` takes it from there, and
 //! `Relay::pass_due` hands it on. `sessions` keeps who has which socket.
 
+mod config;
 mod counters;
 mod faults;
 mod held;
@@ -24,23 +25,21 @@ use std::time::{Duration, Instant};
 
 use netio::shutdown::Stop;
 use netio::udp::admission::Admission;
-use netio::udp::rate::RateLimits;
 use netio::udp::source::SourceRule;
 use netio::udp::stamping::{stamp_departure, stamp_probes};
 use netio::udp::{BATCH, ReceiveBatch, SendBatch, Socket, Train};
 use netproto::probe::Node;
 use smallvec::SmallVec;
-use thiserror::Error;
 use tokio::io::unix::AsyncFd;
 use tokio::time::{MissedTickBehavior, interval, sleep_until};
 
+pub use config::{RelayConfig, RelayError};
 pub use counters::{FaultCounters, RelayCounters};
 use faults::{Due, Faults};
 use held::Destination;
 use sessions::{SessionId, Sessions};
 
 use crate::impair::Direction;
-use crate::impair::live::Live;
 
 /// How many batches are passed on in one direction before the other has its turn.
 const BATCHES_PER_TURN: usize = 4;
@@ -57,70 +56,6 @@ const QUIET_AFTER_STOP: Duration = Duration::from_millis(100);
 
 /// After the stop, answers are passed on no longer than this.
 const DRAIN: Duration = Duration::from_secs(1);
-
-/// What the relay does.
-#[derive(Clone, Debug)]
-pub struct RelayConfig {
-    /// Where all datagrams go.
-    pub target: SocketAddr,
-    /// Source ports that are not served, beside the relay's own and the target's: those of the
-    /// lab's other echoes and relays.
-    pub blocked_ports: Vec<u16>,
-    /// The bounds on what is taken from clients.
-    pub limits: RateLimits,
-    /// How many clients are served at a time. A further one takes the place of the one that
-    /// has been idle longest, if that was at least a sixth of `idle`; otherwise its datagrams are
-    /// dropped and counted. So a crowd of forged sources cannot put out clients that talk, and
-    /// clients that are gone do not shut out others for long.
-    pub sessions: usize,
-    /// A session ends when nothing has passed for this long, in either direction.
-    pub idle: Duration,
-    /// The faults that datagrams meet; may change meanwhile.
-    pub live: Arc<Live>,
-}
-
-impl RelayConfig {
-    /// 10,000 sessions, 60 seconds, no faults.
-    pub fn new(target: SocketAddr) -> RelayConfig {
-        RelayConfig {
-            target,
-            blocked_ports: Vec::new(),
-            limits: RateLimits::default(),
-            sessions: 10_000,
-            idle: Duration::from_mins(1),
-            live: Arc::default(),
-        }
-    }
-
-    /// That of each of so many workers, which serve no more sessions together than this one alone;
-    /// but each serves one.
-    #[must_use]
-    pub fn divided_among(self, workers: usize) -> RelayConfig {
-        RelayConfig {
-            sessions: (self.sessions / workers.max(1)).max(1),
-            ..self
-        }
-    }
-}
-
-/// Why the relay ended or did not begin.
-#[derive(Debug, Error)]
-pub enum RelayError {
-    /// Every datagram would come back to the relay for ever.
-    #[error("the UDP target {0} is the relay itself; give the address of an echo")]
-    TargetIsRelay(SocketAddr),
-    /// The two are of different families.
-    #[error("the UDP target {target} cannot be reached from {relay}; give both as IPv4 or as IPv6")]
-    FamiliesDiffer {
-        /// Where the datagrams should go.
-        target: SocketAddr,
-        /// Where the clients send.
-        relay: SocketAddr,
-    },
-    /// The system failed.
-    #[error("UDP relay: {0}")]
-    Io(#[from] io::Error),
-}
 
 /// Passes datagrams between the clients of `socket` and the target until `stop`. What clients had
 /// sent by then is passed on, and answers that come soon after too.

@@ -153,3 +153,33 @@ fn what_does_not_end_is_cut_at_the_deadline() {
         program.stderr()
     );
 }
+
+#[test]
+fn what_is_only_for_the_store_does_not_hold_up_a_stop() {
+    const HEAD: &str = "HTTP/1.1 200 OK\r\nCache-Control: max-age=1, stale-while-revalidate=60\r\n";
+    // A body that its client has left, and an answer that is asked for beside what is stale.
+    let mut lab = Lab::start(|seen| match &*seen.target() {
+        "/body" => {
+            Answer::raw(format!("{HEAD}Content-Length: 10\r\n\r\nhello")).and(PATIENCE, "world")
+        }
+        "/stale" if seen.field("if-none-match").is_none() => {
+            Answer::raw(format!("{HEAD}ETag: \"a\"\r\nContent-Length: 1\r\n\r\nx"))
+        }
+        _ => Answer::raw("").and(PATIENCE, ""),
+    });
+    lab.get("/stale");
+    let mut body = Client::connect(lab.address);
+    body.write("GET /body HTTP/1.1\r\nHost: lab\r\n\r\n");
+    body.read_head();
+    std::thread::sleep(Duration::from_millis(1100));
+    assert!(lab.get("/stale").cache().starts_with("hit; ttl=0"));
+    let end = Instant::now() + PATIENCE;
+    while lab.origin.seen().len() < 3 && Instant::now() < end {
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    drop(body);
+    let start = Instant::now();
+    lab.program.signal(Signal::TERM).unwrap();
+    assert_eq!(lab.program.wait(PATIENCE).unwrap().code(), Some(0));
+    assert!(start.elapsed() < PATIENCE / 2, "{:?}", start.elapsed());
+}

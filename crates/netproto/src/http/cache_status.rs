@@ -156,7 +156,9 @@ fn text(value: BareItem<'_>) -> Option<Cow<'_, str>> {
     match value {
         BareItem::Token(text) => Some(Cow::Borrowed(text)),
         BareItem::String(text) => Some(text),
-        BareItem::Integer(_) | BareItem::Decimal(_) | BareItem::Boolean(_) => None,
+        BareItem::Integer(_) | BareItem::Decimal(_) | BareItem::Boolean(_) | BareItem::Other => {
+            None
+        }
     }
 }
 

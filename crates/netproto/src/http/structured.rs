@@ -1,10 +1,17 @@
 //! Structured fields (RFC 9651), as far as this project's fields need them: lists and dictionaries
-//! of items with parameters. Inner lists, byte sequences, dates and display strings make a field
-//! fail, which is what a recipient does with a field that it cannot parse (§4.2).
+//! of items with parameters, read by the crate `sfv`. What no field here has (inner lists, byte
+//! sequences, dates, display strings) is read too, and told apart from what a field may have.
 
 use std::borrow::Cow;
+use std::convert::Infallible;
 
-use super::grammar::{is_tchar, trim_blanks};
+use sfv::visitor::{
+    DictionaryVisitor, EntryVisitor, Ignored, InnerListVisitor, ItemVisitor, ListVisitor,
+    ParameterVisitor,
+};
+use sfv::{BareItemFromInput, KeyRef, Parser};
+
+use super::grammar::is_tchar;
 
 /// An item without its parameters (RFC 9651 §3.3).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +26,30 @@ pub enum BareItem<'b> {
     Token(&'b str),
     /// `?0` or `?1`.
     Boolean(bool),
+    /// Of a type that no field here has; an inner list, too, where an item belongs.
+    Other,
+}
+
+impl<'b> From<BareItemFromInput<'b>> for BareItem<'b> {
+    fn from(item: BareItemFromInput<'b>) -> BareItem<'b> {
+        match item {
+            BareItemFromInput::Integer(number) => BareItem::Integer(number.into()),
+            BareItemFromInput::Decimal(number) => {
+                BareItem::Decimal(number.as_integer_scaled_1000().into())
+            }
+            BareItemFromInput::String(Cow::Borrowed(text)) => {
+                BareItem::String(Cow::Borrowed(text.as_str()))
+            }
+            BareItemFromInput::String(Cow::Owned(text)) => {
+                BareItem::String(Cow::Owned(text.into()))
+            }
+            BareItemFromInput::Token(word) => BareItem::Token(word.as_str()),
+            BareItemFromInput::Boolean(is_true) => BareItem::Boolean(is_true),
+            BareItemFromInput::ByteSequence(_)
+            | BareItemFromInput::Date(_)
+            | BareItemFromInput::DisplayString(_) => BareItem::Other,
+        }
+    }
 }
 
 /// An item with its parameters, in order; of parameters with one key, the last is kept.
@@ -28,6 +59,15 @@ pub struct Item<'b> {
     pub value: BareItem<'b>,
     /// Keys and values; a key alone is `true`.
     pub parameters: Vec<(&'b str, BareItem<'b>)>,
+}
+
+impl Default for Item<'_> {
+    fn default() -> Self {
+        Item {
+            value: BareItem::Other,
+            parameters: Vec::new(),
+        }
+    }
 }
 
 impl<'b> Item<'b> {
@@ -42,34 +82,17 @@ impl<'b> Item<'b> {
 
 /// A list of items (RFC 9651 §4.2.1). `None` if any of it is wrong.
 pub fn parse_list(value: &[u8]) -> Option<Vec<Item<'_>>> {
-    let mut parser = Parser::new(value)?;
-    let mut items = Vec::new();
-    parser.members(|parser| {
-        items.push(parser.item()?);
-        Some(())
-    })?;
-    Some(items)
+    Parser::new(value)
+        .parse_list_with_visitor(List(Vec::new()))
+        .ok()
 }
 
 /// A dictionary of items (RFC 9651 §4.2.2), in order; of members with one key, the last is kept.
 /// `None` if any of it is wrong.
 pub fn parse_dictionary(value: &[u8]) -> Option<Vec<(&str, Item<'_>)>> {
-    let mut parser = Parser::new(value)?;
-    let mut members = Vec::new();
-    parser.members(|parser| {
-        let key = parser.key()?;
-        let value = if parser.take(b'=') {
-            parser.item()?
-        } else {
-            Item {
-                value: BareItem::Boolean(true),
-                parameters: parser.parameters()?,
-            }
-        };
-        keep_last(&mut members, key, value);
-        Some(())
-    })?;
-    Some(members)
+    Parser::new(value)
+        .parse_dictionary_with_visitor(Dictionary(Vec::new()))
+        .ok()
 }
 
 /// Appends a string (RFC 9651 §4.1.6). `None`, and nothing written, for what is not printable
@@ -114,148 +137,91 @@ fn keep_last<'b, V>(members: &mut Vec<(&'b str, V)>, key: &'b str, value: V) {
     }
 }
 
-struct Parser<'b> {
-    rest: &'b str,
+struct List<'b>(Vec<Item<'b>>);
+
+impl<'b> ListVisitor<'b> for List<'b> {
+    type Out = Vec<Item<'b>>;
+    type Error = Infallible;
+
+    fn entry(&mut self) -> Result<impl EntryVisitor<'b>, Infallible> {
+        self.0.push(Item::default());
+        Ok(Entry(self.0.last_mut()))
+    }
+
+    fn finish(self) -> Result<Self::Out, Infallible> {
+        Ok(self.0)
+    }
 }
 
-impl<'b> Parser<'b> {
-    fn new(value: &'b [u8]) -> Option<Parser<'b>> {
-        let rest = str::from_utf8(trim_blanks(value)).ok()?;
-        rest.is_ascii().then_some(Parser { rest })
+struct Dictionary<'b>(Vec<(&'b str, Item<'b>)>);
+
+impl<'b> DictionaryVisitor<'b> for Dictionary<'b> {
+    type Out = Vec<(&'b str, Item<'b>)>;
+    type Error = Infallible;
+
+    fn entry(&mut self, key: &'b KeyRef) -> Result<impl EntryVisitor<'b>, Infallible> {
+        let key = key.as_str();
+        keep_last(&mut self.0, key, Item::default());
+        let mut members = self.0.iter_mut();
+        Ok(Entry(
+            members
+                .find(|(known, _)| *known == key)
+                .map(|(_, item)| item),
+        ))
     }
 
-    /// Members divided by commas, at least one after each comma; none at all is right, too.
-    fn members(&mut self, mut member: impl FnMut(&mut Self) -> Option<()>) -> Option<()> {
-        if self.rest.is_empty() {
-            return Some(());
+    fn finish(self) -> Result<Self::Out, Infallible> {
+        Ok(self.0)
+    }
+}
+
+/// Where a member goes.
+struct Entry<'e, 'b>(Option<&'e mut Item<'b>>);
+
+impl<'b> EntryVisitor<'b> for Entry<'_, 'b> {
+    type Error = Infallible;
+
+    fn item(self) -> Result<impl ItemVisitor<'b>, Infallible> {
+        Ok(self)
+    }
+
+    /// It is read to its end, and stays [`BareItem::Other`].
+    fn inner_list(self) -> Result<impl InnerListVisitor<'b>, Infallible> {
+        Ok(Ignored)
+    }
+}
+
+impl<'b> ItemVisitor<'b> for Entry<'_, 'b> {
+    type Out = ();
+    type Error = Infallible;
+
+    fn bare_item(
+        mut self,
+        value: BareItemFromInput<'b>,
+    ) -> Result<impl ParameterVisitor<'b, Out = ()>, Infallible> {
+        if let Some(item) = &mut self.0 {
+            item.value = value.into();
         }
-        loop {
-            member(self)?;
-            self.rest = self.rest.trim_start_matches([' ', '\t']);
-            if self.rest.is_empty() {
-                return Some(());
-            }
-            self.take(b',').then_some(())?;
-            self.rest = self.rest.trim_start_matches([' ', '\t']);
+        Ok(self)
+    }
+}
+
+impl<'b> ParameterVisitor<'b> for Entry<'_, 'b> {
+    type Out = ();
+    type Error = Infallible;
+
+    fn parameter(
+        &mut self,
+        key: &'b KeyRef,
+        value: BareItemFromInput<'b>,
+    ) -> Result<(), Infallible> {
+        if let Some(item) = &mut self.0 {
+            keep_last(&mut item.parameters, key.as_str(), value.into());
         }
+        Ok(())
     }
 
-    fn item(&mut self) -> Option<Item<'b>> {
-        Some(Item {
-            value: self.bare_item()?,
-            parameters: self.parameters()?,
-        })
-    }
-
-    fn parameters(&mut self) -> Option<Vec<(&'b str, BareItem<'b>)>> {
-        let mut parameters = Vec::new();
-        while self.take(b';') {
-            self.rest = self.rest.trim_start_matches(' ');
-            let key = self.key()?;
-            let value = if self.take(b'=') {
-                self.bare_item()?
-            } else {
-                BareItem::Boolean(true)
-            };
-            keep_last(&mut parameters, key, value);
-        }
-        Some(parameters)
-    }
-
-    fn key(&mut self) -> Option<&'b str> {
-        let first = self.peek()?;
-        (first.is_ascii_lowercase() || first == b'*').then_some(())?;
-        Some(self.take_while(|byte| {
-            byte.is_ascii_lowercase() || byte.is_ascii_digit() || b"_-.*".contains(&byte)
-        }))
-    }
-
-    fn bare_item(&mut self) -> Option<BareItem<'b>> {
-        match self.peek()? {
-            b'"' => self.string(),
-            b'-' | b'0'..=b'9' => self.number(),
-            b'?' => {
-                self.take(b'?');
-                match self.take_while(|byte| byte == b'0' || byte == b'1') {
-                    "0" => Some(BareItem::Boolean(false)),
-                    "1" => Some(BareItem::Boolean(true)),
-                    _ => None,
-                }
-            }
-            byte if begins_token(byte) => Some(BareItem::Token(self.take_while(continues_token))),
-            _ => None,
-        }
-    }
-
-    /// Fifteen digits, or twelve, a point and three (RFC 9651 §4.2.4).
-    fn number(&mut self) -> Option<BareItem<'b>> {
-        let sign = if self.take(b'-') { -1 } else { 1 };
-        let whole = self.take_while(|byte| byte.is_ascii_digit());
-        let integer: i64 = whole.parse().ok()?;
-        if !self.take(b'.') {
-            return (whole.len() <= 15).then_some(BareItem::Integer(sign * integer));
-        }
-        let fraction = self.take_while(|byte| byte.is_ascii_digit());
-        if whole.len() > 12 || !(1..=3).contains(&fraction.len()) {
-            return None;
-        }
-        let thousandths: i64 = format!("{fraction:0<3}").parse().ok()?;
-        Some(BareItem::Decimal(sign * (integer * 1000 + thousandths)))
-    }
-
-    fn string(&mut self) -> Option<BareItem<'b>> {
-        self.take(b'"');
-        let body = self.rest;
-        let mut unescaped: Option<String> = None;
-        loop {
-            let at = body.len() - self.rest.len();
-            match self.next()? {
-                b'"' => {
-                    let text = match unescaped {
-                        Some(text) => Cow::Owned(text),
-                        None => Cow::Borrowed(&body[..at]),
-                    };
-                    return Some(BareItem::String(text));
-                }
-                b'\\' => {
-                    let escaped = self.next()?;
-                    matches!(escaped, b'"' | b'\\').then_some(())?;
-                    unescaped
-                        .get_or_insert_with(|| body[..at].to_owned())
-                        .push(char::from(escaped));
-                }
-                byte if is_printable(byte) => {
-                    if let Some(text) = &mut unescaped {
-                        text.push(char::from(byte));
-                    }
-                }
-                _ => return None,
-            }
-        }
-    }
-
-    fn peek(&self) -> Option<u8> {
-        self.rest.as_bytes().first().copied()
-    }
-
-    fn next(&mut self) -> Option<u8> {
-        let byte = self.peek()?;
-        self.rest = &self.rest[1..];
-        Some(byte)
-    }
-
-    fn take(&mut self, byte: u8) -> bool {
-        let is_there = self.peek() == Some(byte);
-        if is_there {
-            self.rest = &self.rest[1..];
-        }
-        is_there
-    }
-
-    fn take_while(&mut self, wanted: impl Fn(u8) -> bool) -> &'b str {
-        let end = self.rest.bytes().position(|byte| !wanted(byte));
-        let (taken, rest) = self.rest.split_at(end.unwrap_or(self.rest.len()));
-        self.rest = rest;
-        taken
+    fn finish(self) -> Result<(), Infallible> {
+        Ok(())
     }
 }

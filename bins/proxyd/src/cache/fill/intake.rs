@@ -216,6 +216,19 @@ impl Writer {
         self.intake.lock().is_kept = false;
     }
 
+    /// Waits until it is neither kept nor read.
+    pub async fn deserted(&self) {
+        std::future::poll_fn(|context| {
+            let mut state = self.intake.lock();
+            if !state.is_kept && state.readers.is_empty() {
+                return Poll::Ready(());
+            }
+            state.writer = Some(context.waker().clone());
+            Poll::Pending
+        })
+        .await;
+    }
+
     /// It came whole. If it was kept, `keep` gets it before its readers come to the end.
     pub fn finish(mut self, keep: impl FnOnce(Bytes)) {
         let mut state = self.intake.lock();

@@ -5,6 +5,7 @@
 pub mod flight;
 pub mod intake;
 
+use std::pin::pin;
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
@@ -18,20 +19,37 @@ pub const LEAST_RATE: u64 = 1024;
 /// For so long nobody asks how fast it comes.
 pub const RATE_GRACE: Duration = Duration::from_secs(10);
 
-/// Lets a body come in to its end. If it comes whole and is kept, `keep` gets it, before the first of
+/// Lets a body come in to its end, or until nobody reads it after `over`: from then on it is not worth
+/// keeping. If it comes whole and is kept, `keep` gets it, before the first of
 /// its readers is at the end. `claim` is dropped after that, or as soon as it is known that there
 /// will be nothing to keep.
 pub async fn run<C>(
     mut stream: BodyStream,
     mut writer: Writer,
     claim: C,
+    over: impl Future<Output = ()>,
     keep: impl FnOnce(Bytes),
 ) {
     let began = Instant::now();
     let mut came: u64 = 0;
     let mut claim = Some(claim);
-    while let Some(piece) = std::future::poll_fn(|context| stream.as_mut().poll_next(context)).await
-    {
+    let mut over = pin!(over);
+    let mut is_over = false;
+    loop {
+        let next = std::future::poll_fn(|context| stream.as_mut().poll_next(context));
+        let piece = tokio::select! {
+            biased;
+            piece = next => piece,
+            () = writer.deserted() => return,
+            () = &mut over, if !is_over => {
+                is_over = true;
+                writer.keep_no_longer();
+                continue;
+            }
+        };
+        let Some(piece) = piece else {
+            break;
+        };
         let Ok(piece) = piece else {
             // Dropped, the writer tells its readers that the body is cut.
             return;
