@@ -1,6 +1,7 @@
 //! One test from its order to its report: measure, show, hold against the assertions, save.
 
 mod captures;
+mod compared;
 mod loaded;
 mod page;
 mod series;
@@ -100,6 +101,7 @@ impl Bench<'_> {
             Action::Verify(plan) => self.verify(action, plan),
             Action::Report(order) => self.report(order),
             Action::Load(plan) => self.load(action, plan),
+            Action::Compare(plan) => self.compare(action, plan),
         }
     }
 

@@ -13,7 +13,7 @@ use crate::http::series::Series;
 use crate::page;
 use crate::target::Target;
 use crate::udp::Pattern;
-use crate::{clients, http, load, udp};
+use crate::{clients, compare, http, load, udp};
 use values::{bit_rate, dscp, duration, host, number, port};
 
 const ABOUT: &str = "\
@@ -35,6 +35,7 @@ Examples:
   qos-client verify                              a test held against its capture and tshark
   qos-client clients --count 50                  fifty clients at once
   qos-client load                                latency while the path is busy (webserverd --responsiveness)
+  qos-client compare                             what the proxy adds, and what its cache saves
   qos-client udp --json --csv off                JSON events, no file
   qos-client udp --json > qos_events.ndjson      the test recorded; then:
   qos-client report                              its figures and plots in report.html
@@ -113,6 +114,8 @@ enum Command {
     Clients(ClientsArgs),
     /// Round-trip time while the path is idle, then under download, upload and both
     Load(LoadArgs),
+    /// The server directly against the same by way of the proxy: what the proxy adds, hit and miss
+    Compare(CompareArgs),
     /// The figures of a capture (pcapng or pcap): UDP, probes, RTP and TCP
     Analyze(AnalyzeArgs),
     /// A UDP test held against its own capture, read by this program and by tshark
@@ -220,6 +223,28 @@ struct LoadArgs {
 }
 
 #[derive(Debug, Args)]
+struct CompareArgs {
+    /// How many pairs of probes
+    #[arg(long, default_value_t = 200, value_parser = number, allow_negative_numbers = true)]
+    packets: u64,
+    /// From one pair to the next
+    #[arg(long, default_value = "20ms", value_name = "TIME", value_parser = duration, allow_negative_numbers = true)]
+    interval: Duration,
+    /// How many rounds of three requests: direct, from the cache, past the cache
+    #[arg(long, default_value_t = 50, value_name = "ROUNDS", value_parser = number, allow_negative_numbers = true)]
+    requests: u64,
+    /// What to ask for; its misses are made by a query of their own
+    #[arg(long, default_value = "/")]
+    path: String,
+    /// The TCP port of the server itself, on the same host
+    #[arg(long, default_value_t = 8000, value_name = "PORT", value_parser = port, allow_negative_numbers = true)]
+    direct_port: u16,
+    /// The UDP port of the server itself
+    #[arg(long, default_value_t = 9000, value_name = "PORT", value_parser = port, allow_negative_numbers = true)]
+    direct_udp_port: u16,
+}
+
+#[derive(Debug, Args)]
 struct AnalyzeArgs {
     /// The file
     file: PathBuf,
@@ -279,6 +304,7 @@ pub fn read(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<C
             Action::Clients(plan.with_count(args.count).map_err(usage)?)
         }
         Some(Command::Load(args)) => Action::Load(load_plan(args).map_err(usage)?),
+        Some(Command::Compare(args)) => Action::Compare(compare_plan(&args)?),
         Some(Command::Analyze(args)) => Action::Analyze(Analyze {
             path: args.file,
             loss_deadline: args.loss_deadline,
@@ -302,18 +328,21 @@ pub fn read(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<C
         return Err(needs("--csv", "commands that measure"));
     }
     if (report || matches!(action, Action::Verify(_))) && global.json {
-        return Err(needs("--json", "udp, http, clients, load and analyze"));
+        return Err(needs(
+            "--json",
+            "udp, http, clients, load, compare and analyze",
+        ));
     }
     if matches!(
         action,
         Action::Verify(_) | Action::Analyze(_) | Action::Report(_)
     ) && !global.assert.is_empty()
     {
-        return Err(needs("--assert", "udp, http, clients and load"));
+        return Err(needs("--assert", "udp, http, clients, load and compare"));
     }
     if action == Action::Menu && (global.json || !global.assert.is_empty()) {
         return Err(usage(
-            "the menu has neither --json nor --assert; give a command: http, udp, clients or load",
+            "the menu has neither --json nor --assert; give a command: http, udp, clients, load or compare",
         ));
     }
     Ok(Config {
@@ -379,6 +408,18 @@ fn load_plan(args: LoadArgs) -> Result<load::Plan, load::plan::PlanError> {
         (None, Some(connections)) => plan.with_connections(connections),
         (None, None) => Ok(plan),
     }
+}
+
+fn compare_plan(args: &CompareArgs) -> Result<compare::Plan, Refused> {
+    let usual = compare::Plan::default();
+    let udp = usual.udp.with_packets(args.packets);
+    let udp = udp.and_then(|plan| plan.with_interval(args.interval));
+    let mut plan = usual;
+    plan.direct_port = args.direct_port;
+    plan.direct_udp_port = args.direct_udp_port;
+    plan.udp = udp.map_err(usage)?;
+    plan.http = http::Plan::default().with_path(&args.path).map_err(usage)?;
+    plan.with_rounds(args.requests).map_err(usage)
 }
 
 fn usage(message: impl std::fmt::Display) -> Refused {

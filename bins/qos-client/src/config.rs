@@ -10,7 +10,7 @@ use crate::load::plan::With;
 use crate::page;
 use crate::report::csv_file;
 use crate::target::Target;
-use crate::{clients, http, load, udp};
+use crate::{clients, compare, http, load, udp};
 
 /// All of it.
 #[derive(Debug, Clone, PartialEq)]
@@ -44,6 +44,8 @@ pub enum Action {
     Report(page::Order),
     /// Latency while the path is busy.
     Load(load::Plan),
+    /// Past the proxy against through it.
+    Compare(compare::Plan),
 }
 
 /// A capture to be read.
@@ -137,6 +139,21 @@ impl Action {
                 flag("report", &order.events.display());
                 if order.output != page::Order::default().output {
                     flag("--output", &order.output.display());
+                }
+            }
+            Action::Compare(plan) => {
+                let usual = compare::Plan::default();
+                flag("compare --packets", &plan.udp.packets());
+                flag("--interval", &compact(plan.udp.interval()));
+                flag("--requests", &plan.rounds());
+                if plan.http.path != usual.http.path {
+                    flag("--path", &plan.http.path);
+                }
+                if plan.direct_port != usual.direct_port {
+                    flag("--direct-port", &plan.direct_port);
+                }
+                if plan.direct_udp_port != usual.direct_udp_port {
+                    flag("--direct-udp-port", &plan.direct_udp_port);
                 }
             }
             Action::Load(plan) => load_flags(&mut flag, plan),

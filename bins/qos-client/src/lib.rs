@@ -1,8 +1,8 @@
 //! Measure throughput, latency, jitter and loss through the lab.
 //!
 //! Read in this order: [`config`] (what is asked for), [`menu`] (asking for it line by line),
-//! [`action`] (one test from order to report), [`udp`], [`http`], [`clients`] and
-//! [`load`] (the measurements), [`figures`] (what follows from them), [`live`] (what is seen
+//! [`action`] (one test from order to report), [`udp`], [`http`], [`clients`],
+//! [`load`] and [`compare`] (the measurements), [`figures`] (what follows from them), [`live`] (what is seen
 //! meanwhile), [`report`] (what the user
 //! gets), [`page`] (a recorded test as HTML). `args` alone knows of flags, and `main.rs` alone ends
 //! the process.
@@ -14,6 +14,7 @@ pub mod assertion;
 pub mod capture;
 pub mod clients;
 mod clock;
+pub mod compare;
 pub mod config;
 pub mod figures;
 pub mod http;

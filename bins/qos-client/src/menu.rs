@@ -15,7 +15,7 @@ use crate::action::{Bench, Failure};
 use crate::config::Action;
 use crate::page;
 use crate::target::{Service, Target};
-use crate::{clients, http, load, udp};
+use crate::{clients, compare, http, load, udp};
 
 /// The longest line that is read as an answer.
 const MAX_ANSWER_BYTES: usize = 1024;
@@ -26,11 +26,12 @@ const CHOICES: &str = "  1  set target
   4  multi-client simulation
   5  browser mode
   6  loaded latency
+  7  direct against proxied
   8  verify with a capture
   9  report of a recorded test
   0  quit
 ";
-const CHOICES_IN_SHORT: &str = "\n1 target | 2 HTTP | 3 UDP test | 4 clients | 5 browser | 6 load | 8 verify | 9 report | 0 quit\n";
+const CHOICES_IN_SHORT: &str = "\n1 target | 2 HTTP | 3 UDP test | 4 clients | 5 browser | 6 load | 7 compare | 8 verify | 9 report | 0 quit\n";
 
 /// The dialogue.
 pub struct Menu<'a> {
@@ -106,6 +107,17 @@ impl Menu<'_> {
                 duration.and_then(|time| plan.with_duration(time).map_err(|e| e.to_string()))
             })? {
                 Some(plan) => Action::Load(plan),
+                None => return Ok(Some(Next::Ask)),
+            },
+            "7" => match self.taken(&mut given, compare::Plan::default(), |mut plan, packets| {
+                let udp = number(packets)
+                    .and_then(|packets| plan.udp.with_packets(packets).map_err(|e| e.to_string()));
+                udp.map(|udp| {
+                    plan.udp = udp;
+                    plan
+                })
+            })? {
+                Some(plan) => Action::Compare(plan),
                 None => return Ok(Some(Next::Ask)),
             },
             "8" => match udp::Plan::default().with_rtp() {

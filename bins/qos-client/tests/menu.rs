@@ -191,8 +191,10 @@ fn a_wrong_answer_is_asked_again_with_the_reason() {
             "1\nno-such-host.invalid\n",
             "cannot find the host \"no-such-host.invalid\"",
         ),
-        ("7\n", "\"7\" is no choice; type one of the numbers above\n"),
+        ("x\n", "\"x\" is no choice; type one of the numbers above\n"),
         ("\u{1b}[A\n", "\"\\u{1b}[A\" is no choice"),
+        ("6 0\n", "a stage is 1s to 1m long, not 0s\n"),
+        ("7 0\n", "a test has 1 to 1000000 packets, not 0\n"),
         ("4 0\n", "1 to 1000 clients can be run, not 0\n"),
         ("2 page.html\n", "a path begins with /"),
     ] {

@@ -41,6 +41,12 @@ fn what_a_menu_action_prints_as_its_command_is_read_back_as_that_action() {
         Action::Series(Series::new(http::Plan::default(), 50, Some(2.5), Some(8)).unwrap()),
         Action::Clients(clients::Plan::default().with_count(12).unwrap()),
         Action::Report(page::Order::default()),
+        Action::Compare(compare::Plan::default()),
+        Action::Compare({
+            let mut plan = compare::Plan::default().with_rounds(7).unwrap();
+            (plan.direct_port, plan.direct_udp_port) = (1, 2);
+            plan
+        }),
         Action::Load(
             load::Plan::default()
                 .with_duration(Duration::from_secs(2))
@@ -115,9 +121,13 @@ fn wrong_usage_says_what_would_be_right() {
         ),
         (
             "qos-client report --json",
-            "--json is for udp, http, clients, load and analyze",
+            "--json is for udp, http, clients, load, compare and analyze",
         ),
         ("qos-client http --timeout 0", "--timeout is 1ms to 10m"),
+        (
+            "qos-client compare --requests 0",
+            "1 to 10000 rounds of requests can be made, not 0",
+        ),
         ("qos-client load --duration 0", "a stage is 1s to 1m long"),
         (
             "qos-client load --datagrams 9",

@@ -34,17 +34,22 @@ pub(super) fn page(recording: &Recording) -> Result<String, String> {
     let _ = head(&mut page, recording);
     let _ = match recording.end.results.as_slice() {
         [only] => table::one(&mut page, only),
-        several if recording.start.command == "load" => table::stages(&mut page, several),
+        several if has_parts(recording) => table::parts(&mut page, several),
         several => table::many(&mut page, several, recording.end.fairness_jain),
     };
     probes(&mut page, recording)?;
-    if recording.start.command == "load" {
+    if has_parts(recording) {
         stages(&mut page, &recording.end.results)?;
     } else {
         clients(&mut page, &recording.end.results)?;
     }
     page.push_str("</main>\n</body>\n</html>\n");
     Ok(page)
+}
+
+/// Whether its results are parts of one run and not clients.
+fn has_parts(recording: &Recording) -> bool {
+    matches!(recording.start.command.as_str(), "load" | "compare")
 }
 
 fn head(page: &mut String, recording: &Recording) -> fmt::Result {
@@ -111,7 +116,12 @@ fn probes(page: &mut String, recording: &Recording) -> Result<(), String> {
         |axes| plots::over_time(axes, &rtts, &[], &losses),
     )?;
     // Of a load, the idle path apart.
-    let is_idle = |sample: &&Sample| sample.phase.as_deref().is_none_or(|phase| phase == "idle");
+    let is_idle = |sample: &&Sample| {
+        sample
+            .phase
+            .as_deref()
+            .is_none_or(|phase| matches!(phase, "idle" | "direct"))
+    };
     let rtts_of = |wanted: &dyn Fn(&&Sample) -> bool| -> Vec<f64> {
         let samples = recording.samples().filter(wanted);
         samples
@@ -120,10 +130,14 @@ fn probes(page: &mut String, recording: &Recording) -> Result<(), String> {
             .collect()
     };
     let (values, loaded) = (rtts_of(&is_idle), rtts_of(&|sample| !is_idle(sample)));
-    let under_load = match loaded.len() {
+    let (first, second) = match recording.start.command.as_str() {
+        "compare" => ("direct", "proxied"),
+        _ => ("on the idle path", "under load"),
+    };
+    let apart = match loaded.len() {
         0 => String::new(),
         n => format!(
-            " on the <span class=\"key first\">idle</span> path, {n} <span class=\"key second\">under load</span>"
+            " <span class=\"key first\">{first}</span>, {n} <span class=\"key second\">{second}</span>"
         ),
     };
     figure(
@@ -134,7 +148,7 @@ fn probes(page: &mut String, recording: &Recording) -> Result<(), String> {
             y: "answers no later, %",
         },
         &format!(
-            "Of {} answers{under_load}; the losses are not in it",
+            "Of {} answers{apart}; the losses are not in it",
             values.len()
         ),
         |axes| plots::distribution(axes, &values, &loaded),

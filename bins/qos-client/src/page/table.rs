@@ -8,7 +8,7 @@ use super::recording::Outcome;
 /// A figure of the table: its name, the events' name for it, its unit, and where its n is.
 struct Figure(&'static str, &'static str, &'static str, &'static str);
 
-const FIGURES: [Figure; 51] = [
+const FIGURES: [Figure; 60] = [
     Figure("packets sent", "packets_sent", "", ""),
     Figure("packets answered", "packets_answered", "", ""),
     Figure("packets late", "packets_late", "", ""),
@@ -109,11 +109,65 @@ const FIGURES: [Figure; 51] = [
         "rpm_loaded_n",
     ),
     Figure("RPM", "rpm", "", "rpm_n"),
+    Figure(
+        "RTT added by the proxy",
+        "added_rtt_ns",
+        "ms",
+        "added_rtt_n",
+    ),
+    Figure(
+        "RTT added by the proxy, 95 % from",
+        "added_rtt_low_ns",
+        "ms",
+        "added_rtt_n",
+    ),
+    Figure(
+        "RTT added by the proxy, to",
+        "added_rtt_high_ns",
+        "ms",
+        "added_rtt_n",
+    ),
+    Figure(
+        "request added, from the cache",
+        "added_hit_ns",
+        "ms",
+        "added_hit_n",
+    ),
+    Figure(
+        "request added, from the cache, 95 % from",
+        "added_hit_low_ns",
+        "ms",
+        "added_hit_n",
+    ),
+    Figure(
+        "request added, from the cache, to",
+        "added_hit_high_ns",
+        "ms",
+        "added_hit_n",
+    ),
+    Figure(
+        "request added, not from it",
+        "added_miss_ns",
+        "ms",
+        "added_miss_n",
+    ),
+    Figure(
+        "request added, not from it, 95 % from",
+        "added_miss_low_ns",
+        "ms",
+        "added_miss_n",
+    ),
+    Figure(
+        "request added, not from it, to",
+        "added_miss_high_ns",
+        "ms",
+        "added_miss_n",
+    ),
     Figure("part of the run", "phase", "", ""),
 ];
 
-/// The columns of the table of the stages of a load.
-const BY_STAGE: [&str; 11] = [
+/// The columns of the table of the parts of a run.
+const BY_PART: [&str; 21] = [
     "rtt_p50_ns",
     "rtt_p95_ns",
     "rtt_increase_ns",
@@ -125,6 +179,16 @@ const BY_STAGE: [&str; 11] = [
     "rpm_request_ns",
     "rpm_loaded_rtt_ns",
     "rpm",
+    "http_latency_p50_ns",
+    "added_rtt_ns",
+    "added_rtt_low_ns",
+    "added_rtt_high_ns",
+    "added_hit_ns",
+    "added_hit_low_ns",
+    "added_hit_high_ns",
+    "added_miss_ns",
+    "added_miss_low_ns",
+    "added_miss_high_ns",
 ];
 
 /// The columns of the table of several clients.
@@ -181,14 +245,16 @@ pub(super) fn many(page: &mut String, results: &[Outcome], fairness: Option<f64>
         .try_for_each(|(number, result)| remarks(page, result, &format!("client {number}: ")))
 }
 
-/// A row for each stage of a load.
-pub(super) fn stages(page: &mut String, results: &[Outcome]) -> fmt::Result {
+/// A row for each part of a run.
+pub(super) fn parts(page: &mut String, results: &[Outcome]) -> fmt::Result {
     let phase = |result: &Outcome| {
         let phase = result.figures.get("phase").and_then(|phase| phase.as_str());
         phase.unwrap_or_default().to_owned()
     };
     let named = || results.iter().map(|result| (phase(result), result));
-    rows(page, ("Latency under load", "load"), &BY_STAGE, named())?;
+    let is_known = |name: &&str| results.iter().any(|r| r.figures.contains_key(*name));
+    let wanted: Vec<&str> = BY_PART.into_iter().filter(is_known).collect();
+    rows(page, ("Parts of the run", ""), &wanted, named())?;
     named().try_for_each(|(phase, result)| remarks(page, result, &format!("{phase}: ")))
 }
 

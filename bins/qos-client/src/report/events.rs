@@ -275,6 +275,7 @@ impl Serialize for Value<'_> {
             Cell::Blank => serializer.serialize_none(),
             Cell::Text(text) => serializer.serialize_str(text),
             Cell::Count(count) => serializer.serialize_u64(*count),
+            Cell::Difference(ns) => serializer.serialize_i64(*ns),
             Cell::Ms(duration) => serializer.serialize_u64(nanos(*duration)),
             Cell::Pct(value) | Cell::Bps(value) | Cell::Mean(value) => {
                 serializer.serialize_f64(*value)

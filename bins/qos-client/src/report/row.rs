@@ -2,20 +2,22 @@
 
 use std::time::Duration;
 
+use netstats::paired::MedianInterval;
 use netstats::quantile::{P50, P95, P99};
 use netstats::summary::Summary;
 
+use crate::compare::{Comparison, Way};
 use crate::figures::Figures;
 use crate::figures::hops::Hops;
 use crate::http::Exchange;
-use crate::http::bulk::Way;
+use crate::http::bulk;
 use crate::http::series::Outcome;
 use crate::load::findings::Finding;
 use crate::load::{Phase, Stage};
 use crate::udp::{Measurement, Pattern, Plan, Run};
 
 /// The columns of `qos_result.csv`, in their order. Every name that a row uses stands here.
-pub const COLUMNS: [&str; 102] = [
+pub const COLUMNS: [&str; 114] = [
     "timestamp_utc",
     "packets_sent",
     "loss_pct",
@@ -115,6 +117,18 @@ pub const COLUMNS: [&str; 102] = [
     "rpm_request_ms",
     "rpm_loaded_rtt_ms",
     "rpm_loaded_n",
+    "added_rtt_ms",
+    "added_rtt_low_ms",
+    "added_rtt_high_ms",
+    "added_rtt_n",
+    "added_hit_ms",
+    "added_hit_low_ms",
+    "added_hit_high_ms",
+    "added_hit_n",
+    "added_miss_ms",
+    "added_miss_low_ms",
+    "added_miss_high_ms",
+    "added_miss_n",
     "cache_status",
     "verdict",
     "tool_version",
@@ -131,6 +145,8 @@ pub enum Cell {
     Count(u64),
     /// Shown in milliseconds, to the nanosecond.
     Ms(Duration),
+    /// A difference, in nanoseconds; shown in milliseconds.
+    Difference(i64),
     /// A share of 100.
     Pct(f64),
     /// Bits a second.
@@ -146,6 +162,7 @@ impl Cell {
             Cell::Blank | Cell::Text(_) => None,
             Cell::Count(count) => Some(*count as f64),
             Cell::Ms(duration) => Some(duration.as_secs_f64() * 1e3),
+            Cell::Difference(ns) => Some(*ns as f64 / 1e6),
             Cell::Pct(value) | Cell::Bps(value) | Cell::Mean(value) => Some(*value),
         }
     }
@@ -157,6 +174,7 @@ impl Cell {
             Cell::Text(text) => text.clone(),
             Cell::Count(count) => count.to_string(),
             Cell::Ms(duration) => format!("{:.6}", duration.as_secs_f64() * 1e3),
+            Cell::Difference(ns) => format!("{:.6}", *ns as f64 / 1e6),
             Cell::Pct(value) => format!("{value:.4}"),
             Cell::Bps(value) => format!("{value:.0}"),
             Cell::Mean(value) => format!("{value:.3}"),
@@ -367,8 +385,8 @@ impl Row {
             self.set(name, cell);
         }
         for (way, name, rate) in [
-            (Way::Download, "load_download_bps", stage.download_bps),
-            (Way::Upload, "load_upload_bps", stage.upload_bps),
+            (bulk::Way::Download, "load_download_bps", stage.download_bps),
+            (bulk::Way::Upload, "load_upload_bps", stage.upload_bps),
         ] {
             if stage.phase.carries(way) {
                 self.set(name, bps(rate));
@@ -379,6 +397,68 @@ impl Row {
             self.set("rpm_loaded_rtt_ms", ms(finding.own));
             self.set("rpm_loaded_n", Cell::Count(stage.own.len() as u64));
         }
+    }
+
+    /// Adds what one of two ways showed.
+    pub fn add_way(&mut self, phase: &str, way: &Way) {
+        self.set("phase", Cell::Text(phase.to_owned()));
+        self.add_udp(&way.udp);
+        let requests = &way.requests;
+        for (name, cell) in [
+            ("http_answered", Cell::Count(requests.n() as u64)),
+            ("http_latency_mean_ms", ms(requests.mean())),
+            ("http_latency_p50_ms", ms(requests.quantile(P50))),
+            ("http_latency_p95_ms", ms(requests.quantile(P95))),
+            ("http_latency_p99_ms", ms(requests.quantile(P99))),
+            ("http_latency_max_ms", ms(requests.max())),
+        ] {
+            self.set(name, cell);
+        }
+    }
+
+    /// Adds what the proxied way has more than the direct one.
+    pub fn add_differences(&mut self, found: &Comparison) {
+        for ([median, low, high, n], difference) in [
+            (
+                [
+                    "added_rtt_ms",
+                    "added_rtt_low_ms",
+                    "added_rtt_high_ms",
+                    "added_rtt_n",
+                ],
+                found.rtt,
+            ),
+            (
+                [
+                    "added_hit_ms",
+                    "added_hit_low_ms",
+                    "added_hit_high_ms",
+                    "added_hit_n",
+                ],
+                found.hit,
+            ),
+            (
+                [
+                    "added_miss_ms",
+                    "added_miss_low_ms",
+                    "added_miss_high_ms",
+                    "added_miss_n",
+                ],
+                found.miss,
+            ),
+        ] {
+            let cell = |of: fn(MedianInterval) -> i64| {
+                difference.map_or(Cell::Blank, |found| Cell::Difference(of(found)))
+            };
+            self.set(median, cell(|found| found.median));
+            self.set(low, cell(|found| found.low));
+            self.set(high, cell(|found| found.high));
+            self.set(
+                n,
+                difference.map_or(Cell::Blank, |found| Cell::Count(found.n as u64)),
+            );
+        }
+        self.set("http_hits", Cell::Count(found.hits.n() as u64));
     }
 
     /// Adds what many HTTP requests showed.

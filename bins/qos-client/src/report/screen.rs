@@ -15,10 +15,12 @@ use crate::target::Endpoint;
 use crate::udp::{Measurement, Pattern, Plan, Progress, Run};
 use figure_table::FigureTable;
 
+mod compare;
 mod figure_table;
 mod load;
 mod series;
 
+pub use compare::{compare, compare_heading};
 pub(crate) use figure_table::us;
 pub use load::{load, load_heading};
 pub use series::{series, series_heading};

@@ -18,7 +18,8 @@ kernel_stamped_pct,measurement_limited,http_status,http_connect_ms,http_first_by
 http_transfer_ms,http_total_ms,http_body_bytes,http_throughput_bps,http_requests,http_answered,http_errors,http_hits,http_rate_rps,http_latency_mean_ms,\
 http_latency_p50_ms,http_latency_p95_ms,http_latency_p99_ms,http_latency_max_ms,\
 http_service_p99_ms,phase,load_download_bps,load_upload_bps,rtt_increase_ms,bufferbloat_grade,\
-rpm,rpm_n,rpm_connect_ms,rpm_request_ms,rpm_loaded_rtt_ms,rpm_loaded_n,cache_status,verdict,\
+rpm,rpm_n,rpm_connect_ms,rpm_request_ms,rpm_loaded_rtt_ms,rpm_loaded_n,added_rtt_ms,added_rtt_low_ms,added_rtt_high_ms,added_rtt_n,added_hit_ms,added_hit_low_ms,\
+added_hit_high_ms,added_hit_n,added_miss_ms,added_miss_low_ms,added_miss_high_ms,added_miss_n,cache_status,verdict,\
 tool_version\r\n";
 
 fn row(client: u32, target: &str) -> Row {
