@@ -35,6 +35,7 @@ const HOPS: &str = "Hops and waits";
 const TOLD: &str = "What is told";
 const ALL_PATHS: &str = "Every path";
 const REPEATED: &str = "Again and again";
+const KEPT: &str = "Kept and compared";
 
 const EXAMPLES: &str = "\
 Examples:
@@ -47,6 +48,7 @@ Examples:
   traceroute --live HOST       the same on the screen while it goes on; q ends it
   traceroute --diagnose HOST   and what the answers say about the path
   traceroute --confirm HOST    is it loss, or a router that limits its answers?
+  traceroute --save FILE HOST  kept as JSON; later: traceroute --compare FILE HOST
   traceroute -q 1 -w 1 HOST    one probe a hop, at most a second's wait
   traceroute -f 4 -m 8 HOST    only hops 4 to 8
   traceroute -6 HOST           by IPv6
@@ -60,8 +62,8 @@ All probes are one flow to load balancers, so that the hops are on one path. Tha
 socket; without the permission the destination port rises from probe to probe (as with --classic),
 which a load balancer may send on different ways.
 
-Exit codes: 0 the trace was made, whether or not it got there; 1 a bound of --assert was not kept;
-2 anything else.";
+Exit codes: 0 the trace was made, whether or not it got there; 1 a bound of --assert was not kept,
+or the path is another than that of --compare; 2 anything else.";
 
 /// Find the routers between here and a host.
 #[derive(Debug, Parser)]
@@ -225,6 +227,13 @@ pub struct Args {
     #[arg(long, value_name = "BOUNDS", help_heading = REPEATED, value_parser = assertions,
           requires = "repeated")]
     assert: Option<Assertions>,
+    /// Save the trace or report as JSON, as --json writes it, when it is over
+    #[arg(long, value_name = "FILE", help_heading = KEPT, conflicts_with = "mda")]
+    save: Option<PathBuf>,
+    /// Tell how the path differs from one that was saved, and times and losses where the samples
+    /// show it; exit 1 where the path is another
+    #[arg(long, value_name = "FILE", help_heading = KEPT, conflicts_with = "mda")]
+    compare: Option<PathBuf>,
     /// Write JSON, an object a line (docs/traceroute.schema.json)
     #[arg(long, help_heading = TOLD)]
     json: bool,
@@ -344,6 +353,8 @@ impl Args {
                 interval: self.interval,
                 assertions: self.assert.map(|bounds| bounds.0).unwrap_or_default(),
             }),
+            save: self.save,
+            compare: self.compare,
             networks,
         })
     }

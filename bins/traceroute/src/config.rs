@@ -57,6 +57,10 @@ pub struct Config {
     pub all_paths: Option<AllPaths>,
     /// The same path again and again, if that is asked for.
     pub cycles: Option<Cycles>,
+    /// Where the run is saved, if it is.
+    pub save: Option<PathBuf>,
+    /// The saved run that it is held against, if it is.
+    pub compare: Option<PathBuf>,
     /// Where the networks of addresses are looked up, if they are.
     pub networks: Option<Networks>,
 }

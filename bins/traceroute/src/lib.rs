@@ -5,13 +5,16 @@
 //! [`mark`] (what an answer says about the way), [`diagnose`] (what all answers say about the path;
 //! pure), [`multipath`] (every path instead of one; pure), [`rounds`] (one path again and
 //! again; pure), [`silence`] (what unanswered probes mean; pure), `sockets` and [`tracing`] (the
-//! loop), [`confirming`] (experiments on silence), [`report`] (what is written).
+//! loop), [`confirming`] (experiments on silence), [`report`] (what is written), [`compare`] (a path
+//! held against a saved one; pure).
 
 pub mod args;
 pub mod assertion;
+pub mod compare;
 pub mod config;
 pub mod confirming;
 pub mod diagnose;
+mod keeping;
 pub mod mark;
 pub mod multipath;
 pub mod networks;
@@ -19,6 +22,7 @@ pub mod probe;
 pub mod prober;
 pub mod report;
 pub mod rounds;
+mod save;
 pub mod session;
 pub mod silence;
 mod sockets;
@@ -29,25 +33,29 @@ use std::io::{self, BufWriter, Write};
 use std::net::SocketAddr;
 use std::sync::mpsc::{Receiver, sync_channel};
 use std::thread;
+use std::time::Instant;
 
 use anyhow::{Context, Result};
 use netio::icmp::names::{Names, resolve};
 use netio::icmp::wait::Signals;
 use netproto::icmp::Version;
 
+use crate::compare::Comparison;
 use crate::config::{AllPaths, Config, Cycles};
 use crate::confirming::Confirmation;
 use crate::diagnose::Diagnosis;
+use crate::keeping::Keeping;
 use crate::multipath::Multipath;
 use crate::networks::Origins;
 use crate::prober::Prober;
 use crate::report::confirmation;
 use crate::report::json::{self, Json, Start};
 use crate::report::live::Live;
-use crate::report::rounds::Table;
+use crate::report::record::Record;
+use crate::report::rounds::{Begun, Table};
 use crate::report::text::{Extras, Report};
-use crate::rounds::{Rounds, Shared};
-use crate::session::{Plan, Session};
+use crate::rounds::{Change, Rounds, Shared};
+use crate::session::{Fate, Plan, Session};
 use crate::silence::Suspect;
 use crate::sockets::Sockets;
 use crate::tracing::Event;
@@ -70,45 +78,57 @@ pub fn run(config: &Config) -> Result<bool> {
     if let Some(cycles) = &config.cycles {
         return repeat(config, cycles, target, &mut sockets, &signals);
     }
-    trace(config, target, &mut sockets, &signals)?;
-    Ok(true)
+    trace(config, target, &mut sockets, &signals)
 }
 
-/// The ordinary trace.
+/// The ordinary trace. Whether the path is that of `--compare`.
 fn trace(
     config: &Config,
     target: SocketAddr,
     sockets: &mut Sockets,
     signals: &Signals,
-) -> Result<()> {
+) -> Result<bool> {
     let plan = config.plan_for(Version::of(target.ip()));
+    let keeping = Keeping::open(config)?;
+    let mut record = Record::new(keeping.is_wanted());
     let extras = extras(config)?;
     let traffic_class = config.traffic_class.unwrap_or(0);
+    let start = start(config, target, &plan);
+    let again = |extras, record: Record<Fate>, ending| {
+        let mut again = Json::new(extras, traffic_class, Vec::new());
+        again.run(&start, record.into_events())?;
+        again.summary(ending)?;
+        Ok(again.into_out())
+    };
     let out = BufWriter::new(io::stdout());
     if config.json {
-        let start = start(config, target, &plan);
         let mut session = Session::new(plan);
         let mut report = Json::new(extras, traffic_class, out);
         let traced = beside(sockets, &mut session, signals, |told| {
-            report.run(&start, told)
+            report.run(&start, told.iter().inspect(|event| record.keep(event)))
         });
+        let ending = json::Ending::of(&traced);
         let suspects = report.suspects();
-        let ending = confirm(config, sockets, signals, traced, &suspects, |found| {
+        let traced = confirm(config, sockets, signals, traced, &suspects, |found| {
             report.confirmations(found)
         });
-        or_nobody_reads(report.summary(json::Ending::of(&ending)))?;
-        return ending.map(|_| ());
+        let compared = keeping.finish(ending, || again(report.take_extras(), record, ending));
+        return end_json(report, traced, compared);
     }
     let diagnosis = config.diagnose.then(|| Diagnosis::new(traffic_class));
     let mut report = Report::new(extras, diagnosis, out);
     report.banner(&config.host, target.ip(), plan.max_ttl, plan.packet_len)?;
     let mut session = Session::new(plan);
-    let traced = beside(sockets, &mut session, signals, |told| report.run(told));
+    let traced = beside(sockets, &mut session, signals, |told| {
+        report.run(told.iter().inspect(|event| record.keep(event)))
+    });
+    let ending = json::Ending::of(&traced);
     let suspects = report.suspects();
     confirm(config, sockets, signals, traced, &suspects, |found| {
         confirmation::text(&mut io::stdout(), found, suspects.len())
-    })
-    .map(|_| ())
+    })?;
+    let compared = keeping.finish(ending, || again(report.into_extras(), record, ending))?;
+    tell_comparison(config, compared)
 }
 
 /// With `--confirm`, after probing that came to its end: makes the experiments and has them told.
@@ -131,7 +151,8 @@ fn confirm(
     Ok(ending)
 }
 
-/// The same path again and again. Whether all bounds were kept.
+/// The same path again and again. Whether all bounds were kept and the path is that of
+/// `--compare`.
 fn repeat(
     config: &Config,
     cycles: &Cycles,
@@ -140,6 +161,8 @@ fn repeat(
     signals: &Signals,
 ) -> Result<bool> {
     let plan = config.plan_for(Version::of(target.ip()));
+    let keeping = Keeping::open(config)?;
+    let mut record = Record::new(keeping.is_wanted());
     let extras = extras(config)?;
     let rounds = Rounds::new(rounds::Plan {
         first_ttl: plan.first_ttl,
@@ -152,47 +175,67 @@ fn repeat(
     });
     let rounds = Shared::new(rounds);
     let mut probing = &rounds;
+    let begun = Begun::now();
+    let start = Start {
+        queries: 1,
+        cycles: cycles.count,
+        ..start(config, target, &plan)
+    };
+    let traffic_class = config.traffic_class.unwrap_or(0);
+    let again = |extras, record: Record<Change>, ending| {
+        let mut again = Json::new(extras, traffic_class, Vec::new());
+        again.watch(&start, begun, record.into_events())?;
+        again.hops(&rounds.lock())?;
+        again.summary(ending)?;
+        Ok(again.into_out())
+    };
     let out = BufWriter::new(io::stdout());
-    if config.json {
-        let start = Start {
-            queries: 1,
-            cycles: cycles.count,
-            ..start(config, target, &plan)
-        };
-        let mut report = Json::new(extras, config.traffic_class.unwrap_or(0), out);
+    let is_the_path = if config.json {
+        let mut report = Json::new(extras, traffic_class, out);
         let probed = beside(sockets, &mut probing, signals, |told| {
-            report.watch(&start, told)
+            report.watch(
+                &start,
+                begun,
+                told.iter().inspect(|event| record.keep(event)),
+            )
         });
         or_nobody_reads(report.hops(&rounds.lock()))?;
+        let ending = json::Ending::of(&probed);
         let suspects = rounds.lock().suspects();
-        let ending = confirm(config, sockets, signals, probed, &suspects, |found| {
+        let probed = confirm(config, sockets, signals, probed, &suspects, |found| {
             report.confirmations(found)
         });
-        or_nobody_reads(report.summary(json::Ending::of(&ending)))?;
-        ending?;
+        let compared = keeping.finish(ending, || again(report.take_extras(), record, ending));
+        end_json(report, probed, compared)?
     } else {
-        let mut report = Table::new(extras, out);
+        let mut report = Table::new(extras, begun, out);
         or_nobody_reads(report.banner(&config.host, target.ip(), cycles.count, plan.packet_len))?;
         let probed = if cycles.live {
             let title = title(config, target, &plan);
             let remote = signals.remote().context("cannot wake the probing")?;
             let mut live = Live::new(title, report, &rounds, remote);
             let probed = beside(sockets, &mut probing, signals, |told| {
-                live.run(cycles.interval, told)
-            })?;
+                live.run(cycles.interval, told, &mut record)
+            });
             report = live.into_table();
             probed
         } else {
-            beside(sockets, &mut probing, signals, |told| report.run(told))?
+            beside(sockets, &mut probing, signals, |told| {
+                report.run(told.iter().inspect(|event| record.keep(event)))
+            })
         };
+        let ending = json::Ending::of(&probed);
+        let probed = probed?;
         or_nobody_reads(report.table(&rounds.lock()))?;
         let suspects = rounds.lock().suspects();
         confirm(config, sockets, signals, Ok(probed), &suspects, |found| {
             confirmation::text(&mut io::stdout(), found, suspects.len())
         })?;
-    }
+        let compared = keeping.finish(ending, || again(report.into_extras(), record, ending))?;
+        tell_comparison(config, compared)?
+    };
     let rounds = rounds.lock();
-    let mut kept = true;
+    let mut kept = is_the_path;
     for assertion in &cycles.assertions {
         if let Err(broken) = assertion.check(&rounds) {
             eprintln!("traceroute: {broken}");
@@ -200,6 +243,39 @@ fn repeat(
         }
     }
     Ok(kept)
+}
+
+/// The last lines, in every ending. Whether the path is that of `--compare`.
+fn end_json(
+    mut report: Json<impl Write>,
+    probed: Result<tracing::Ending>,
+    compared: Result<Option<Comparison>>,
+) -> Result<bool> {
+    let told = match &compared {
+        Ok(Some(comparison)) => report.comparison(comparison),
+        _ => Ok(()),
+    };
+    or_nobody_reads(told.and_then(|()| report.summary(json::Ending::of(&probed))))?;
+    probed?;
+    Ok(compared?.is_none_or(|comparison| !comparison.is_another_path()))
+}
+
+/// The comparison in words. Whether the path is that of `--compare`.
+fn tell_comparison(config: &Config, compared: Option<Comparison>) -> Result<bool> {
+    let (Some(comparison), Some(file)) = (compared, &config.compare) else {
+        return Ok(true);
+    };
+    let mut text = format!("compared with {}:", file.display());
+    if comparison.differences.is_empty() {
+        text.push_str(" no difference");
+    }
+    for difference in &comparison.differences {
+        text.push('\n');
+        text.push_str(&difference.to_string());
+    }
+    text.push('\n');
+    or_nobody_reads(io::stdout().write_all(text.as_bytes()))?;
+    Ok(!comparison.is_another_path())
 }
 
 /// The line above what is shown live.
@@ -230,6 +306,7 @@ fn start<'a>(config: &'a Config, target: SocketAddr, plan: &Plan) -> Start<'a> {
         max_hops: plan.max_ttl,
         queries: plan.queries,
         packet_octets: plan.packet_len,
+        at_unix_s: Begun::now().when(Instant::now()).1,
         cycles: None,
     }
 }

@@ -17,14 +17,19 @@ const Z: f64 = 1.959_963_984_540_054;
 ///
 /// It stays inside 0…1 and says something at the ends: no loss in 20 packets still allows 16 %.
 pub fn wilson(events: u64, trials: u64) -> Option<Interval> {
+    wilson_at(events, trials, Z)
+}
+
+/// [`wilson`] at another confidence: `z` is the normal distribution's quantile at its upper end.
+pub fn wilson_at(events: u64, trials: u64, z: f64) -> Option<Interval> {
     if trials == 0 || events > trials {
         return None;
     }
     let n = trials as f64;
     let p = events as f64 / n;
-    let z2 = Z * Z;
+    let z2 = z * z;
     let centre = p + z2 / (2.0 * n);
-    let half = Z * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt();
+    let half = z * (p * (1.0 - p) / n + z2 / (4.0 * n * n)).sqrt();
     let scale = 1.0 + z2 / n;
     Some(Interval {
         // At the ends the two terms are equal, and rounding must not leave a trace of one.

@@ -3,7 +3,6 @@
 
 use std::io::{self, Write};
 use std::net::IpAddr;
-use std::sync::mpsc::Receiver;
 use std::time::Duration;
 
 use netio::icmp::open::words;
@@ -13,6 +12,7 @@ use serde::Serialize;
 use super::rounds::Begun;
 use super::text::Extras;
 use super::{confirmation, extension};
+use crate::compare::Comparison;
 use crate::confirming::{Confirmation, PACE};
 use crate::diagnose::{Diagnosis, Finding, What};
 use crate::mark::Mark;
@@ -24,7 +24,7 @@ use crate::silence::{Silence, Suspect};
 use crate::tracing::{self, Event};
 
 /// Of the format; rises when a field changes its meaning or goes.
-const VERSION: u32 = 1;
+pub const VERSION: u32 = 1;
 
 /// What is known before the first probe.
 #[derive(Debug, Serialize)]
@@ -41,6 +41,8 @@ pub struct Start<'a> {
     pub queries: u8,
     /// The first probe's datagram.
     pub packet_octets: u16,
+    /// When it began, in seconds since 1970.
+    pub at_unix_s: f64,
     /// How often each hop is probed, where that is repeated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cycles: Option<u32>,
@@ -105,6 +107,11 @@ enum Line<'a> {
         survivor: Option<&'static str>,
         hypotheses: Vec<Probability>,
         experiments: Vec<Experiment>,
+    },
+    Difference {
+        kind: &'static str,
+        is_of_the_path: bool,
+        text: String,
     },
     NotSent {
         reason: String,
@@ -239,8 +246,22 @@ impl<W: Write> Json<W> {
         }
     }
 
+    /// What knows names, for another report; this one tells no more addresses.
+    pub fn take_extras(&mut self) -> Extras {
+        std::mem::take(&mut self.extras)
+    }
+
+    /// What it was written to.
+    pub fn into_out(self) -> W {
+        self.out
+    }
+
     /// Writes the first line, and what the events say until there are no more.
-    pub fn run(&mut self, start: &Start<'_>, events: &Receiver<Event<Fate>>) -> io::Result<()> {
+    pub fn run(
+        &mut self,
+        start: &Start<'_>,
+        events: impl IntoIterator<Item = Event<Fate>>,
+    ) -> io::Result<()> {
         self.line(&Line::Start {
             version: VERSION,
             start,
@@ -280,8 +301,12 @@ impl<W: Write> Json<W> {
     }
 
     /// Of repeated probing: the first line, and a line for each change until the probing ends.
-    pub fn watch(&mut self, start: &Start<'_>, events: &Receiver<Event<Change>>) -> io::Result<()> {
-        let begun = Begun::now();
+    pub fn watch(
+        &mut self,
+        start: &Start<'_>,
+        begun: Begun,
+        events: impl IntoIterator<Item = Event<Change>>,
+    ) -> io::Result<()> {
         self.line(&Line::Start {
             version: VERSION,
             start,
@@ -389,6 +414,18 @@ impl<W: Write> Json<W> {
                     .into_iter()
                     .filter_map(experiment)
                     .collect(),
+            })?;
+        }
+        Ok(())
+    }
+
+    /// How it differs from a trace that was saved.
+    pub fn comparison(&mut self, comparison: &Comparison) -> io::Result<()> {
+        for difference in &comparison.differences {
+            self.line(&Line::Difference {
+                kind: difference.kind(),
+                is_of_the_path: difference.is_of_the_path(),
+                text: difference.to_string(),
             })?;
         }
         Ok(())

@@ -5,5 +5,6 @@ pub mod confirmation;
 pub mod extension;
 pub mod json;
 pub mod live;
+pub mod record;
 pub mod rounds;
 pub mod text;

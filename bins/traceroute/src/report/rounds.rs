@@ -3,7 +3,6 @@
 
 use std::io::{self, Write};
 use std::net::IpAddr;
-use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use netio::icmp::open::words;
@@ -64,13 +63,14 @@ pub struct Table<W> {
 }
 
 impl<W: Write> Table<W> {
-    /// A report to `out` about a run that begins now.
-    pub fn new(extras: Extras, out: W) -> Table<W> {
-        Table {
-            out,
-            extras,
-            begun: Begun::now(),
-        }
+    /// A report to `out` about a run that began then.
+    pub fn new(extras: Extras, begun: Begun, out: W) -> Table<W> {
+        Table { out, extras, begun }
+    }
+
+    /// What knows names, for another report.
+    pub fn into_extras(self) -> Extras {
+        self.extras
     }
 
     /// The first line.
@@ -96,7 +96,7 @@ impl<W: Write> Table<W> {
     }
 
     /// Writes what changes until the probing ends.
-    pub fn run(&mut self, events: &Receiver<Event<Change>>) -> io::Result<()> {
+    pub fn run(&mut self, events: impl IntoIterator<Item = Event<Change>>) -> io::Result<()> {
         for event in events {
             match event {
                 Event::Heard(address) => self.extras.ask(address),

@@ -2,7 +2,6 @@
 
 use std::io::{self, Write};
 use std::net::IpAddr;
-use std::sync::mpsc::Receiver;
 
 use netio::icmp::names::Names;
 use netio::icmp::open::words;
@@ -61,6 +60,11 @@ impl<W: Write> Report<W> {
         }
     }
 
+    /// What knows names, for another report.
+    pub fn into_extras(self) -> Extras {
+        self.extras
+    }
+
     /// The first line.
     pub fn banner(
         &mut self,
@@ -77,7 +81,7 @@ impl<W: Write> Report<W> {
     }
 
     /// Writes what the events say until there are no more.
-    pub fn run(&mut self, events: &Receiver<Event<Fate>>) -> io::Result<()> {
+    pub fn run(&mut self, events: impl IntoIterator<Item = Event<Fate>>) -> io::Result<()> {
         for event in events {
             match event {
                 Event::Heard(address) => self.extras.ask(address),

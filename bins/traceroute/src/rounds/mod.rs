@@ -108,7 +108,12 @@ impl Rounds {
         let last = match self.end {
             Some((end, _)) if end.arrived() => end.ttl,
             Some((end, _)) => end.ttl.max(self.farthest),
-            None => self.farthest.saturating_add(1).min(self.plan.max_ttl),
+            // A target that lost its last probes is looked for farther away; until somebody answers
+            // there, nothing is known to be behind it.
+            None => match self.target() {
+                Some((ttl, _)) => ttl.max(self.farthest),
+                None => self.farthest.saturating_add(1).min(self.plan.max_ttl),
+            },
         };
         (self.plan.first_ttl..=last).zip(&self.hops)
     }

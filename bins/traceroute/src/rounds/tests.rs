@@ -219,6 +219,18 @@ fn a_target_that_loses_some_probes_has_not_moved() {
 }
 
 #[test]
+fn a_target_whose_last_probes_were_lost_has_no_hop_behind_it() {
+    let (rounds, changes, _) = played(|cycle| match cycle {
+        0..5 => &[1, 2, TARGET],
+        _ => &[1, 2, 0, 0],
+    });
+    let hops = told(&rounds);
+    assert_eq!(hops.len(), 3, "{hops:?}");
+    assert_eq!(hops[2], (Some(router(TARGET)), 10, 5));
+    assert_eq!(changes, []);
+}
+
+#[test]
 fn a_target_that_has_moved_behind_a_silent_router_is_found_again() {
     let (rounds, _, _) = played(|cycle| {
         if cycle < 3 {

@@ -22,6 +22,7 @@ use netproto::icmp::Version;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 
+use super::record::Record;
 use super::rounds::Table;
 use crate::rounds::{Change, Hop, Shared};
 use crate::tracing::Event;
@@ -68,11 +69,16 @@ impl<'a, W: Write> Live<'a, W> {
 
     /// Shows until the probing ends or a key says so, and ends the probing; `interval` is how
     /// long a cycle takes.
-    pub fn run(&mut self, interval: Duration, events: &Receiver<Event<Change>>) -> io::Result<()> {
+    pub fn run(
+        &mut self,
+        interval: Duration,
+        events: &Receiver<Event<Change>>,
+        record: &mut Record<Change>,
+    ) -> io::Result<()> {
         let shown = if io::stdout().is_terminal() {
-            self.on_terminal(events)
+            self.on_terminal(events, record)
         } else {
-            self.by_lines(LINE_EVERY.max(interval), events)
+            self.by_lines(LINE_EVERY.max(interval), events, record)
         };
         self.remote.stop();
         shown
@@ -83,14 +89,21 @@ impl<'a, W: Write> Live<'a, W> {
         self.table
     }
 
-    fn on_terminal(&mut self, events: &Receiver<Event<Change>>) -> io::Result<()> {
+    fn on_terminal(
+        &mut self,
+        events: &Receiver<Event<Change>>,
+        record: &mut Record<Change>,
+    ) -> io::Result<()> {
         let mut terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
         let taken = Screen::take()?;
         let can_type = io::stdin().is_terminal();
         loop {
             loop {
                 match events.try_recv() {
-                    Ok(event) => self.learn(event),
+                    Ok(event) => {
+                        record.keep(&event);
+                        self.learn(event);
+                    }
                     Err(TryRecvError::Empty) => break,
                     Err(TryRecvError::Disconnected) => {
                         drop(taken);
@@ -257,10 +270,19 @@ impl<'a, W: Write> Live<'a, W> {
         self.choices.first_line = self.choices.first_line.saturating_add_signed(lines);
     }
 
-    fn by_lines(&mut self, every: Duration, events: &Receiver<Event<Change>>) -> io::Result<()> {
+    fn by_lines(
+        &mut self,
+        every: Duration,
+        events: &Receiver<Event<Change>>,
+        record: &mut Record<Change>,
+    ) -> io::Result<()> {
         let mut due = Instant::now() + every;
         loop {
-            match events.recv_timeout(due.saturating_duration_since(Instant::now())) {
+            let heard = events.recv_timeout(due.saturating_duration_since(Instant::now()));
+            if let Ok(event) = &heard {
+                record.keep(event);
+            }
+            match heard {
                 Ok(Event::Told(change)) => {
                     let line = self.table.begun.line(&change);
                     self.table.line(&line)?;
