@@ -191,6 +191,19 @@ fn structured_fields_are_read_strictly() {
         assert_eq!(dictionary[0].1.value, BareItem::Other, "{text}");
         assert_eq!(dictionary[1].1.value, BareItem::Integer(60), "{text}");
     }
+    // As much as every parser has to take (§3.1, §3.1.2, §3.2), and no more.
+    for (begin, separator, most) in [("", ",", 1024), ("a;", ";", 256)] {
+        for (count, is_taken) in [(most, true), (most + 1, false)] {
+            let keys: Vec<_> = (0..count).map(|key| format!("a{key}")).collect();
+            let text = format!("{begin}{}", keys.join(separator));
+            let (list, dictionary) = (
+                parse_list(text.as_bytes()),
+                parse_dictionary(text.as_bytes()),
+            );
+            assert_eq!(list.is_some(), is_taken, "{count}");
+            assert_eq!(dictionary.is_some(), is_taken, "{count}");
+        }
+    }
     // The last of one key counts, with nothing of the one before.
     let twice = parse_dictionary(b"a=1;x, b, a=(1 2);y").unwrap();
     assert_eq!(twice[0], ("a", Item::default()));

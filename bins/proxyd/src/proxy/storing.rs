@@ -266,7 +266,7 @@ impl Proxy {
         let Some((key, asked)) = &errand.key else {
             return false;
         };
-        if errand.request.head.method != Method::Head || head.status != StatusCode::OK {
+        if errand.request.head.method != Method::Head {
             return false;
         }
         let resource = self.store.get(key.as_bytes());
@@ -277,6 +277,10 @@ impl Proxy {
         let Some(stored) = stored else {
             return false;
         };
+        // An error in the place of a head makes no content worthless.
+        if head.status != StatusCode::OK {
+            return true;
+        }
         match revalidation::freshen_by_head(stored, head, &errand.demands, journey) {
             Validation::Stands(variant, Ok(())) => {
                 self.store.put(key.as_bytes(), variant, *asked);

@@ -187,6 +187,23 @@ fn stored_parts_are_removed_and_confirmed_like_any_answer() {
 }
 
 #[test]
+fn an_error_for_head_takes_the_place_of_no_content() {
+    let lab = Lab::start(|seen| {
+        if seen.head().starts_with("HEAD ") {
+            return Answer::raw("HTTP/1.1 503 No\r\nCache-Control: max-age=60\r\n\r\n");
+        }
+        serve(seen, "\"a\"", "")
+    });
+    lab.get("/");
+    // Not one for which the stored answer would stand in.
+    let reload = "Cache-Control: no-cache\r\n";
+    assert_eq!(lab.ask("HEAD", "/", reload).status, 503);
+    let hit = lab.get("/");
+    assert_eq!((hit.status, hit.text().as_str()), (200, CONTENT));
+    assert!(hit.cache().starts_with("hit"), "{}", hit.cache());
+}
+
+#[test]
 fn a_head_that_was_asked_for_answers_head_until_the_content_is_stored() {
     let lab = Lab::start(|seen| {
         if seen.head().starts_with("HEAD ") {

@@ -11,7 +11,20 @@ use sfv::visitor::{
 };
 use sfv::{BareItemFromInput, KeyRef, Parser};
 
+use thiserror::Error;
+
 use super::grammar::is_tchar;
+
+/// How many members a list or a dictionary may have: as many as every parser has to take (RFC 9651
+/// §3.1, §3.2).
+pub const MAX_MEMBERS: usize = 1024;
+/// How many parameters an item may have (RFC 9651 §3.1.2).
+pub const MAX_PARAMETERS: usize = 256;
+
+/// More members than [`MAX_MEMBERS`], or parameters than [`MAX_PARAMETERS`].
+#[derive(Debug, Error)]
+#[error("more than there is room for")]
+struct TooMany;
 
 /// An item without its parameters (RFC 9651 §3.3).
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -80,7 +93,7 @@ impl<'b> Item<'b> {
     }
 }
 
-/// A list of items (RFC 9651 §4.2.1). `None` if any of it is wrong.
+/// A list of items (RFC 9651 §4.2.1). `None` if any of it is wrong, or too much.
 pub fn parse_list(value: &[u8]) -> Option<Vec<Item<'_>>> {
     Parser::new(value)
         .parse_list_with_visitor(List(Vec::new()))
@@ -88,7 +101,7 @@ pub fn parse_list(value: &[u8]) -> Option<Vec<Item<'_>>> {
 }
 
 /// A dictionary of items (RFC 9651 §4.2.2), in order; of members with one key, the last is kept.
-/// `None` if any of it is wrong.
+/// `None` if any of it is wrong, or too much.
 pub fn parse_dictionary(value: &[u8]) -> Option<Vec<(&str, Item<'_>)>> {
     Parser::new(value)
         .parse_dictionary_with_visitor(Dictionary(Vec::new()))
@@ -130,25 +143,42 @@ fn is_printable(byte: u8) -> bool {
     byte == b' ' || byte.is_ascii_graphic()
 }
 
-fn keep_last<'b, V>(members: &mut Vec<(&'b str, V)>, key: &'b str, value: V) {
-    match members.iter_mut().find(|(known, _)| *known == key) {
-        Some((_, before)) => *before = value,
-        None => members.push((key, value)),
+/// Puts a value under a key, in the place of one before; at most so many.
+fn keep_last<'m, 'b, V>(
+    members: &'m mut Vec<(&'b str, V)>,
+    key: &'b str,
+    value: V,
+    most: usize,
+) -> Result<&'m mut V, TooMany> {
+    let place = members.iter().position(|(known, _)| *known == key);
+    let place = place.unwrap_or(members.len());
+    if place >= most {
+        return Err(TooMany);
     }
+    if place == members.len() {
+        members.push((key, value));
+    } else {
+        members[place].1 = value;
+    }
+    Ok(&mut members[place].1)
 }
 
 struct List<'b>(Vec<Item<'b>>);
 
 impl<'b> ListVisitor<'b> for List<'b> {
     type Out = Vec<Item<'b>>;
-    type Error = Infallible;
+    type Error = TooMany;
 
-    fn entry(&mut self) -> Result<impl EntryVisitor<'b>, Infallible> {
+    fn entry(&mut self) -> Result<impl EntryVisitor<'b>, TooMany> {
+        let place = self.0.len();
+        if place == MAX_MEMBERS {
+            return Err(TooMany);
+        }
         self.0.push(Item::default());
-        Ok(Entry(self.0.last_mut()))
+        Ok(Entry(&mut self.0[place]))
     }
 
-    fn finish(self) -> Result<Self::Out, Infallible> {
+    fn finish(self) -> Result<Self::Out, TooMany> {
         Ok(self.0)
     }
 }
@@ -157,26 +187,20 @@ struct Dictionary<'b>(Vec<(&'b str, Item<'b>)>);
 
 impl<'b> DictionaryVisitor<'b> for Dictionary<'b> {
     type Out = Vec<(&'b str, Item<'b>)>;
-    type Error = Infallible;
+    type Error = TooMany;
 
-    fn entry(&mut self, key: &'b KeyRef) -> Result<impl EntryVisitor<'b>, Infallible> {
-        let key = key.as_str();
-        keep_last(&mut self.0, key, Item::default());
-        let mut members = self.0.iter_mut();
-        Ok(Entry(
-            members
-                .find(|(known, _)| *known == key)
-                .map(|(_, item)| item),
-        ))
+    fn entry(&mut self, key: &'b KeyRef) -> Result<impl EntryVisitor<'b>, TooMany> {
+        let item = Item::default();
+        keep_last(&mut self.0, key.as_str(), item, MAX_MEMBERS).map(Entry)
     }
 
-    fn finish(self) -> Result<Self::Out, Infallible> {
+    fn finish(self) -> Result<Self::Out, TooMany> {
         Ok(self.0)
     }
 }
 
 /// Where a member goes.
-struct Entry<'e, 'b>(Option<&'e mut Item<'b>>);
+struct Entry<'e, 'b>(&'e mut Item<'b>);
 
 impl<'b> EntryVisitor<'b> for Entry<'_, 'b> {
     type Error = Infallible;
@@ -196,32 +220,24 @@ impl<'b> ItemVisitor<'b> for Entry<'_, 'b> {
     type Error = Infallible;
 
     fn bare_item(
-        mut self,
+        self,
         value: BareItemFromInput<'b>,
     ) -> Result<impl ParameterVisitor<'b, Out = ()>, Infallible> {
-        if let Some(item) = &mut self.0 {
-            item.value = value.into();
-        }
+        self.0.value = value.into();
         Ok(self)
     }
 }
 
 impl<'b> ParameterVisitor<'b> for Entry<'_, 'b> {
     type Out = ();
-    type Error = Infallible;
+    type Error = TooMany;
 
-    fn parameter(
-        &mut self,
-        key: &'b KeyRef,
-        value: BareItemFromInput<'b>,
-    ) -> Result<(), Infallible> {
-        if let Some(item) = &mut self.0 {
-            keep_last(&mut item.parameters, key.as_str(), value.into());
-        }
-        Ok(())
+    fn parameter(&mut self, key: &'b KeyRef, value: BareItemFromInput<'b>) -> Result<(), TooMany> {
+        let (parameters, key) = (&mut self.0.parameters, key.as_str());
+        keep_last(parameters, key, value.into(), MAX_PARAMETERS).map(drop)
     }
 
-    fn finish(self) -> Result<(), Infallible> {
+    fn finish(self) -> Result<(), TooMany> {
         Ok(())
     }
 }

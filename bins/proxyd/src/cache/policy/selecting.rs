@@ -18,15 +18,23 @@ const WRITTEN_HERE: [&str; 5] = [
 const WEIGHED: [&str; 3] = ["accept-charset", "accept-encoding", ACCEPT_LANGUAGE];
 const ACCEPT_LANGUAGE: &str = "accept-language";
 
-/// Whether no later request can be held against a response with these fields: Vary has a `*`, or
-/// names what the proxy writes itself.
+/// How many fields a response may select by: each is looked for in every request for it.
+pub const MOST_NAMES: usize = 32;
+/// Of a weighed field with more members than this, order and case count: sorting them would take
+/// longer than receiving them.
+pub const MOST_WEIGHED: usize = 64;
+
+/// Whether no later request can be held against a response with these fields: Vary has a `*`, names
+/// what the proxy writes itself, or names too much.
 pub fn is_unpredictable(response: &Fields<'_, '_>) -> bool {
-    response.members("vary").any(|name| {
-        name == b"*"
-            || WRITTEN_HERE
-                .iter()
-                .any(|own| name.eq_ignore_ascii_case(own.as_bytes()))
-    })
+    let has_too_many = response.members("vary").nth(MOST_NAMES).is_some();
+    has_too_many
+        || response.members("vary").any(|name| {
+            name == b"*"
+                || WRITTEN_HERE
+                    .iter()
+                    .any(|own| name.eq_ignore_ascii_case(own.as_bytes()))
+        })
 }
 
 /// The selecting fields of one request.
@@ -200,7 +208,8 @@ fn normalised(request: &Fields<'_, '_>, name: &str) -> Option<Value> {
     let mut lines = request.all(name).peekable();
     lines.peek()?;
     let members = lines.flat_map(Members::of);
-    if !WEIGHED.contains(&name) {
+    let is_weighed = WEIGHED.contains(&name) && request.members(name).nth(MOST_WEIGHED).is_none();
+    if !is_weighed {
         return Some(joined(members));
     }
     let mut weighed: SmallVec<[Value; 8]> = members.map(spelled).collect();

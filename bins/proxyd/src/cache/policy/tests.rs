@@ -184,6 +184,37 @@ fn an_answer_to_post_is_stored_for_get_only_with_explicit_freshness() {
 }
 
 #[test]
+fn a_response_that_selects_by_more_fields_than_can_be_looked_for_is_not_stored() {
+    for (names, verdict) in [(32, "stored"), (33, "vary")] {
+        let names: Vec<_> = (0..names).map(|name| format!("x-{name}")).collect();
+        let response = format!(
+            "200 | cache-control: max-age=60 | vary: {}",
+            names.join(", ")
+        );
+        let found = judged("GET", &response, &journey(0)).map_or_else(Refusal::name, |_| "stored");
+        assert_eq!(found, verdict, "{response}");
+    }
+}
+
+#[test]
+fn of_more_members_than_are_sorted_the_order_counts() {
+    for (count, is_same) in [(64, true), (65, false)] {
+        let mut members: Vec<_> = (0..count).map(|member| format!("l{member}")).collect();
+        let forth = format!("GET | accept-language: {}", members.join(","));
+        members.reverse();
+        let back = format!("GET | accept-language: {}", members.join(","));
+        let selecting = with_response("200 | vary: accept-language", |response| {
+            with_request(&forth, |request| {
+                Selecting::of(&response.fields, &request.fields)
+            })
+        });
+        assert!(with_request(&forth, |head| selecting.matches(&head.fields)));
+        let found = with_request(&back, |head| selecting.matches(&head.fields));
+        assert_eq!(found, is_same, "{count}");
+    }
+}
+
+#[test]
 fn parts_are_held_together_only_if_they_are_of_one_representation() {
     for (line, [stored, newer, verdict]) in vectors(include_str!("vectors/combining.txt")) {
         let are_of_one = with_response(&format!("206 | {stored}"), |stored| {
