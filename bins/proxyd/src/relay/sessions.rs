@@ -2,7 +2,7 @@
 
 use std::collections::HashMap;
 use std::io;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv6Addr, SocketAddr};
 use std::time::{Duration, Instant};
 
 use netio::udp::{BATCH, Local, Socket, SocketSet, Train, connect};
@@ -24,6 +24,10 @@ const EXPIRED_PER_LOOK: usize = 1000;
 /// A session that has been idle for this part of the idle time gives way to a new client.
 const DISPLACEABLE_PART: u32 = 6;
 
+/// No source has more than this part of the sessions, so that one that opens all it can leaves as many
+/// to others.
+const SHARE_OF_SOURCE: usize = 2;
+
 /// The key of a session; used again once the session has ended.
 pub(super) type SessionId = usize;
 
@@ -33,6 +37,8 @@ pub(super) struct Sessions {
     bound: usize,
     idle: Duration,
     by_client: HashMap<SocketAddr, SessionId>,
+    /// How many sessions each source has that has a share only.
+    by_source: HashMap<IpAddr, usize>,
     by_id: Slab<Session>,
     /// The ends of the list through all sessions in the order of last use.
     longest_idle: Option<SessionId>,
@@ -62,6 +68,7 @@ impl Sessions {
             bound,
             idle,
             by_client: HashMap::new(),
+            by_source: HashMap::new(),
             by_id: Slab::new(),
             longest_idle: None,
             latest_used: None,
@@ -148,6 +155,12 @@ impl Sessions {
         now: Instant,
         counters: &RelayCounters,
     ) -> Option<SessionId> {
+        let source = source_of(client);
+        let has_share = |has: &usize| *has >= (self.bound / SHARE_OF_SOURCE).max(1);
+        if source.is_some_and(|source| self.by_source.get(&source).is_some_and(has_share)) {
+            counters.sessions_full.add(datagrams as u64);
+            return None;
+        }
         if self.by_id.len() >= self.bound {
             let displaceable = self
                 .longest_idle
@@ -179,6 +192,9 @@ impl Sessions {
         });
         self.link_last(id);
         self.by_client.insert(client, id);
+        if let Some(source) = source {
+            *self.by_source.entry(source).or_default() += 1;
+        }
         counters.sessions_opened.add(1);
         counters.sessions_open.add(1);
         Some(id)
@@ -188,6 +204,14 @@ impl Sessions {
         self.unlink(id);
         let session = self.by_id.remove(id);
         self.by_client.remove(&session.client);
+        if let Some(source) = source_of(session.client)
+            && let Some(has) = self.by_source.get_mut(&source)
+        {
+            *has -= 1;
+            if *has == 0 {
+                self.by_source.remove(&source);
+            }
+        }
         counters.sessions_open.subtract(1);
     }
 
@@ -216,6 +240,67 @@ impl Sessions {
         match last {
             Some(last) => self.by_id[last].used_after = Some(id),
             None => self.longest_idle = Some(id),
+        }
+    }
+}
+
+/// What of a client's address tells whose it is: an IPv4 address, or a /64 of IPv6, which one host
+/// can have whole. Programs of this machine have no share: they need not be held back.
+fn source_of(client: SocketAddr) -> Option<IpAddr> {
+    match client.ip().to_canonical() {
+        address if address.is_loopback() => None,
+        IpAddr::V4(address) => Some(address.into()),
+        IpAddr::V6(address) => {
+            let network = address.to_bits() & !u128::from(u64::MAX);
+            Some(Ipv6Addr::from_bits(network).into())
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn one_source_has_a_share_of_the_sessions_and_this_machine_all() {
+        // Four sessions; who asks for one in turn, and whether there is one for him.
+        let cases: [&[(&str, bool)]; 3] = [
+            &[
+                ("192.0.2.1:1024", true),
+                ("192.0.2.1:1025", true),
+                ("192.0.2.1:1026", false),
+                ("192.0.2.1:1024", true),
+                ("192.0.2.2:1024", true),
+                ("192.0.2.3:1024", true),
+                ("192.0.2.4:1024", false),
+            ],
+            &[
+                ("[2001:db8::1]:1024", true),
+                ("[2001:db8::2]:1024", true),
+                ("[2001:db8::3]:1024", false),
+                ("[2001:db8:0:1::3]:1024", true),
+            ],
+            &[
+                ("127.0.0.1:1024", true),
+                ("127.0.0.1:1025", true),
+                ("127.0.0.1:1026", true),
+                ("127.0.0.1:1027", true),
+                ("127.0.0.1:1028", false),
+            ],
+        ];
+        for clients in cases {
+            let (counters, now) = (RelayCounters::default(), Instant::now());
+            let idle = Duration::from_mins(1);
+            let target = "127.0.0.1:9".parse().unwrap();
+            let mut sessions = Sessions::new(target, 4, idle).unwrap();
+            for (client, has_one) in clients {
+                let train = Train::one(Some(client.parse().unwrap()), b"?");
+                let found = sessions.of_client(&train, now, &counters);
+                assert_eq!(found.is_some(), *has_one, "{client}");
+            }
+            // What has ended counts no more.
+            sessions.expire(now + idle, &counters);
+            assert!(sessions.is_empty() && sessions.by_source.is_empty());
         }
     }
 }
