@@ -40,6 +40,8 @@ EPILOG = """groups:
   idle         resident memory with 10,000 connections that each had an answer and are idle
   proxy        1 KiB and 100 KiB from a proxy's cache, 1 KiB passed on
   udp          128 B through an echo and through a relay, 1 and 64 flows, alone and in trains
+
+ping beside iputils and fping is a program of its own: scripts/bench ping --help
 """
 
 

@@ -23,6 +23,7 @@ import sys
 import tempfile
 import time
 
+ROOT = pathlib.Path(__file__).resolve().parent.parent
 SEED = 7
 Z = 1.96
 LATE_MS = 0.5  # what timers and scheduling may add to a delay, there and back together
@@ -111,11 +112,10 @@ RUNS = [
 
 
 def build():
-    root = pathlib.Path(__file__).resolve().parent.parent
     command = ["cargo", "build", "--release", "--locked", "--message-format=json-render-diagnostics"]
     for program in ("webserverd", "proxyd", "qos-client"):
         command += ["-p", program]
-    built = subprocess.run(command, cwd=root, stdout=subprocess.PIPE, check=True, text=True)
+    built = subprocess.run(command, cwd=ROOT, stdout=subprocess.PIPE, check=True, text=True)
     for line in built.stdout.splitlines():
         executable = json.loads(line).get("executable")
         if executable:
@@ -177,7 +177,8 @@ def main():
     arguments = parser.parse_args()
     programs = arguments.bin or build()
     rows, inside = [], True
-    with Daemon(programs / "webserverd", "--port", "0", "--udp-port", "0", "--admin", "off") as echo:
+    with Daemon(programs / "webserverd", "--root", ROOT / "www", "--port", "0", "--udp-port", "0",
+                "--admin", "off") as echo:
         base = value(measure(programs, echo, None, "--packets 500 --interval 4ms"), "rtt_mean_ns")
         for run in RUNS:
             figures = measure(programs, echo, run.order, run.arguments)
