@@ -237,6 +237,10 @@ pub struct Args {
     /// Write JSON, an object a line (docs/traceroute.schema.json)
     #[arg(long, help_heading = TOLD)]
     json: bool,
+    /// Write CSV: a row for each probe, with --report for each hop
+    #[arg(long, help_heading = TOLD, conflicts_with_all = ["json", "live", "mda", "diagnose",
+          "confirm", "back"])]
+    csv: bool,
 }
 
 /// The methods by the names that the Linux traceroute has for them.
@@ -343,6 +347,7 @@ impl Args {
             diagnose: self.diagnose || self.confirm,
             confirm: self.confirm,
             json: self.json,
+            csv: self.csv,
             all_paths: self.mda.then_some(AllPaths {
                 confidence_pct: self.confidence,
                 dot: self.dot,

@@ -53,6 +53,8 @@ pub struct Config {
     pub confirm: bool,
     /// Whether the trace is told as JSON.
     pub json: bool,
+    /// Whether the trace is told as CSV.
+    pub csv: bool,
     /// Every path instead of one, if that is asked for.
     pub all_paths: Option<AllPaths>,
     /// The same path again and again, if that is asked for.

@@ -49,6 +49,7 @@ use crate::multipath::Multipath;
 use crate::networks::Origins;
 use crate::prober::Prober;
 use crate::report::confirmation;
+use crate::report::csv::Csv;
 use crate::report::json::{self, Json, Start};
 use crate::report::live::Live;
 use crate::report::record::Record;
@@ -114,6 +115,17 @@ fn trace(
         });
         let compared = keeping.finish(ending, || again(report.take_extras(), record, ending));
         return end_json(report, traced, compared);
+    }
+    if config.csv {
+        let mut session = Session::new(plan);
+        let mut report = Csv::new(extras, out);
+        let traced = beside(sockets, &mut session, signals, |told| {
+            report.trace(told.iter().inspect(|event| record.keep(event)))
+        });
+        let ending = json::Ending::of(&traced);
+        traced?;
+        let compared = keeping.finish(ending, || again(report.into_extras(), record, ending))?;
+        return tell_comparison(config, compared);
     }
     let diagnosis = config.diagnose.then(|| Diagnosis::new(traffic_class));
     let mut report = Report::new(extras, diagnosis, out);
@@ -207,6 +219,16 @@ fn repeat(
         });
         let compared = keeping.finish(ending, || again(report.take_extras(), record, ending));
         end_json(report, probed, compared)?
+    } else if config.csv {
+        let mut report = Csv::new(extras, out);
+        let probed = beside(sockets, &mut probing, signals, |told| {
+            report.watch(begun, told.iter().inspect(|event| record.keep(event)))
+        });
+        let ending = json::Ending::of(&probed);
+        probed?;
+        or_nobody_reads(report.hops(&rounds.lock()))?;
+        let compared = keeping.finish(ending, || again(report.into_extras(), record, ending))?;
+        tell_comparison(config, compared)?
     } else {
         let mut report = Table::new(extras, begun, out);
         or_nobody_reads(report.banner(&config.host, target.ip(), cycles.count, plan.packet_len))?;
@@ -274,7 +296,13 @@ fn tell_comparison(config: &Config, compared: Option<Comparison>) -> Result<bool
         text.push_str(&difference.to_string());
     }
     text.push('\n');
-    or_nobody_reads(io::stdout().write_all(text.as_bytes()))?;
+    // Between rows of CSV it would be none.
+    let told = if config.csv {
+        io::stderr().write_all(text.as_bytes())
+    } else {
+        io::stdout().write_all(text.as_bytes())
+    };
+    or_nobody_reads(told)?;
     Ok(!comparison.is_another_path())
 }
 

@@ -2,6 +2,7 @@
 //! of names and networks, which begin when an address is first heard.
 
 pub mod confirmation;
+pub mod csv;
 pub mod extension;
 pub mod json;
 pub mod live;

@@ -77,6 +77,49 @@ fn a_saved_path_is_held_against_the_one_of_now() {
 }
 
 #[test]
+fn csv_has_a_row_for_each_probe_or_hop_and_nothing_else() {
+    if left_out("csv_has_a_row_for_each_probe_or_hop_and_nothing_else") {
+        return;
+    }
+    let diamond = Diamond::new(2);
+    take_branch(&diamond, 1);
+    let folder = tempfile::tempdir().unwrap();
+    let saved = folder.path().join("saved");
+    let saved = saved.to_str().unwrap();
+    let (code, stdout, _) = run(&diamond, &["--csv", "-q", "2", "--save", saved]);
+    assert_eq!(code, 0, "{stdout}");
+    let rows: Vec<&str> = stdout.lines().collect();
+    assert!(rows[0].starts_with("ttl,probe,address,name,"), "{stdout}");
+    assert_eq!(rows.len(), 1 + 4 * 2, "{stdout}");
+    assert!(rows[3].starts_with("2,1,10.1.1.2,,,0."), "{stdout}");
+    take_branch(&diamond, 2);
+    let args = [
+        "--csv",
+        "--report",
+        "-c2",
+        "--interval=0.2",
+        "--compare",
+        saved,
+    ];
+    let (code, stdout, stderr) = run(&diamond, &args);
+    assert_eq!(code, 1, "{stdout}");
+    let rows: Vec<&str> = stdout.lines().collect();
+    assert!(
+        rows[0].ends_with(",worst_ms,stdev_ms,jitter_ms"),
+        "{stdout}"
+    );
+    assert_eq!(rows.len(), 1 + 4, "{stdout}");
+    assert!(
+        rows[4].starts_with("4,10.3.0.2,,,,2,2,0.000,0."),
+        "{stdout}"
+    );
+    assert!(
+        stderr.contains("hop 2: 10.1.2.2, before 10.1.1.2"),
+        "{stderr}"
+    );
+}
+
+#[test]
 fn a_file_that_is_no_saved_trace_is_named_in_one_line_before_anything_is_probed() {
     if left_out("a_file_that_is_no_saved_trace_is_named_in_one_line_before_anything_is_probed") {
         return;
