@@ -9,6 +9,7 @@ mod udp_test;
 
 use std::io::{self, Write};
 use std::path::PathBuf;
+use std::slice::from_ref;
 use std::sync::{Mutex, PoisonError};
 
 use crate::assertion::{Checked, verdict};
@@ -120,6 +121,7 @@ impl Bench<'_> {
         if self.output.json {
             let outcome = Outcome {
                 figures: &row,
+                grades: &row.grades,
                 limits: &[],
                 notes: &[],
                 errors: Vec::new(),
@@ -129,9 +131,10 @@ impl Bench<'_> {
             screen::http(self.out, &endpoint, &plan.path, &exchange)?;
             screen::preview(self.out, &exchange)?;
             screen::assertions(self.out, &checked)?;
+            screen::grades(self.out, self.output.profile.as_ref(), from_ref(&row))?;
         }
-        self.save(action, &[row])?;
-        Ok(outcome(&checked))
+        self.save(action, from_ref(&row))?;
+        Ok(outcome(&checked, from_ref(&row)))
     }
 
     fn clients(&mut self, action: &Action, plan: &clients::Plan) -> Result<Verdict, Failure> {
@@ -190,6 +193,7 @@ impl Bench<'_> {
         } else {
             screen::clients(self.out, &clients)?;
             screen::assertions(self.out, &checked)?;
+            screen::grades(self.out, self.output.profile.as_ref(), &rows)?;
         }
         let answered = |client: &clients::Client| client.http.is_ok() || client.udp.is_ok();
         let rows: Vec<Row> = rows
@@ -203,7 +207,7 @@ impl Bench<'_> {
             return Err(error.into());
         }
         self.save(action, &rows)?;
-        Ok(outcome(&checked))
+        Ok(outcome(&checked, &rows))
     }
 
     /// The event of each probe; `phase` says of which part of a run it is.
@@ -264,7 +268,10 @@ impl Bench<'_> {
             shown.extend(spoken);
         }
         for (row, of_row) in rows.iter_mut().zip(&of_rows) {
-            row.set("verdict", verdict(of_row));
+            if let Some(profile) = &self.output.profile {
+                row.grades = profile.grade(row);
+            }
+            row.set("verdict", verdict(of_row, &row.grades));
         }
         shown
     }
@@ -292,8 +299,9 @@ impl Bench<'_> {
     }
 }
 
-fn outcome(checked: &[Checked]) -> Verdict {
-    if checked.iter().all(|checked| checked.holds) {
+fn outcome(checked: &[Checked], rows: &[Row]) -> Verdict {
+    let mut grades = rows.iter().flat_map(|row| &row.grades);
+    if checked.iter().all(|checked| checked.holds) && grades.all(|graded| graded.pass) {
         Verdict::Passed
     } else {
         Verdict::Failed

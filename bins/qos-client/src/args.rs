@@ -9,6 +9,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::assertion::Assertion;
 use crate::config::{Action, Analyze, Config, CsvFile, Output};
+use crate::grade::Profile;
 use crate::http::series::Series;
 use crate::page;
 use crate::target::Target;
@@ -39,6 +40,7 @@ Examples:
   qos-client udp --json --csv off                JSON events, no file
   qos-client udp --json > qos_events.ndjson      the test recorded; then:
   qos-client report                              its figures and plots in report.html
+  qos-client udp --profile cisco-voip            each figure in its class, and a verdict
   qos-client udp --assert 'loss_pct<1,rtt_p95_ms<20'   exit status 1 when it does not hold
 
 Files:
@@ -100,6 +102,10 @@ struct Global {
         value_name = "FIGURE<LIMIT"
     )]
     assert: Vec<Assertion>,
+    /// Grade the figures, and fail (exit status 1) on one that is in no class that passes:
+    /// g1010-voice, cisco-voip, tiphon, or a TOML file
+    #[arg(long, global = true, value_name = "NAME|FILE", value_parser = Profile::named)]
+    profile: Option<Profile>,
 }
 
 #[derive(Debug, Subcommand)]
@@ -336,9 +342,12 @@ pub fn read(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<C
     if matches!(
         action,
         Action::Verify(_) | Action::Analyze(_) | Action::Report(_)
-    ) && !global.assert.is_empty()
+    ) && (!global.assert.is_empty() || global.profile.is_some())
     {
-        return Err(needs("--assert", "udp, http, clients, load and compare"));
+        return Err(needs(
+            "--assert or --profile",
+            "udp, http, clients, load and compare",
+        ));
     }
     if action == Action::Menu && (global.json || !global.assert.is_empty()) {
         return Err(usage(
@@ -362,6 +371,7 @@ pub fn read(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<C
             },
             capture: global.capture,
             assertions: global.assert,
+            profile: global.profile,
         },
     })
 }

@@ -5,6 +5,7 @@ use std::str::FromStr;
 
 use serde::{Serialize, Serializer};
 
+use crate::grade::Graded;
 use crate::report::row::{COLUMNS, Cell, Row};
 
 /// One comparison of a figure with a number.
@@ -57,6 +58,11 @@ const WORDS: [&str; 11] = [
     "verdict",
     "tool_version",
 ];
+
+/// Whether a name is that of a figure, and not of words.
+pub(crate) fn is_figure(name: &str) -> bool {
+    COLUMNS.contains(&name) && !WORDS.contains(&name)
+}
 
 /// Why a text is no assertion.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -165,15 +171,16 @@ impl Assertion {
     }
 }
 
-/// `pass` or `fail`, or blank when nothing was asserted.
-pub fn verdict(checked: &[Checked]) -> Cell {
-    if checked.is_empty() {
-        Cell::Blank
-    } else if checked.iter().all(|checked| checked.holds) {
-        Cell::Text("pass".to_owned())
+/// `pass` or `fail`, or blank when nothing was asserted and nothing graded.
+pub fn verdict(checked: &[Checked], grades: &[Graded]) -> Cell {
+    let word = if checked.is_empty() && grades.is_empty() {
+        return Cell::Blank;
+    } else if checked.iter().all(|checked| checked.holds) && grades.iter().all(|g| g.pass) {
+        "pass"
     } else {
-        Cell::Text("fail".to_owned())
-    }
+        "fail"
+    };
+    Cell::Text(word.to_owned())
 }
 
 #[cfg(test)]

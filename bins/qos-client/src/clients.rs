@@ -83,6 +83,7 @@ impl Client {
         let measured = self.udp.as_ref().ok();
         Outcome {
             figures: row,
+            grades: &row.grades,
             limits: measured.map_or(&[], |measured| &measured.limits),
             notes: measured.map_or(&[], |measured| &measured.notes),
             errors: http.into_iter().chain(udp).collect(),

@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::assertion::Assertion;
+use crate::grade::Profile;
 use crate::http::series::Pace;
 use crate::load::plan::With;
 use crate::page;
@@ -70,6 +71,8 @@ pub struct Output {
     pub capture: Option<PathBuf>,
     /// What must hold for exit status 0.
     pub assertions: Vec<Assertion>,
+    /// By what limits the figures are graded.
+    pub profile: Option<Profile>,
 }
 
 /// Which tests append to which file.

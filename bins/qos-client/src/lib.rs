@@ -2,7 +2,7 @@
 //!
 //! Read in this order: [`config`] (what is asked for), [`menu`] (asking for it line by line),
 //! [`action`] (one test from order to report), [`udp`], [`http`], [`clients`],
-//! [`load`] and [`compare`] (the measurements), [`figures`] (what follows from them), [`live`] (what is seen
+//! [`load`] and [`compare`] (the measurements), [`figures`] and [`grade`] (what follows from them), [`live`] (what is seen
 //! meanwhile), [`report`] (what the user
 //! gets), [`page`] (a recorded test as HTML). `args` alone knows of flags, and `main.rs` alone ends
 //! the process.
@@ -17,6 +17,7 @@ mod clock;
 pub mod compare;
 pub mod config;
 pub mod figures;
+pub mod grade;
 pub mod http;
 pub mod interrupt;
 pub mod live;

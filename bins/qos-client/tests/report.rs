@@ -152,3 +152,53 @@ fn what_cannot_be_reported_is_one_line_that_says_what_to_do() {
         "dear diary"
     );
 }
+
+#[test]
+fn a_profile_grades_on_the_screen_in_the_events_the_file_and_the_page() {
+    // Every answer after 100 ms: half of it is within Cisco's 150 ms, a quarter lost is not within
+    // its 1 %.
+    let echo = Echo::start(|sequence| {
+        if sequence % 4 == 3 {
+            vec![]
+        } else {
+            after_ms(100)
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let test = format!(
+        "udp --udp-port {} --packets 8 --interval 5ms --loss-deadline 400ms --profile",
+        echo.address.port()
+    );
+    let shown = run(folder.path(), &format!("{test} cisco-voip"));
+    assert_eq!(shown.status.code(), Some(1));
+    let shown = String::from_utf8(shown.stdout).unwrap();
+    assert!(
+        shown.contains("delay not to exceed 150 ms one way"),
+        "{shown}"
+    );
+    let loss = shown
+        .lines()
+        .find(|line| line.contains("packet loss, %"))
+        .unwrap();
+    assert!(loss.ends_with("25.000  exceeded"), "{loss}");
+    assert!(shown.contains("  verdict: FAIL\n"), "{shown}");
+    let file = std::fs::read_to_string(folder.path().join("qos_result.csv")).unwrap();
+    assert!(file.contains(",fail,qos-client "), "{file}");
+    // One's own: a quarter lost is good enough.
+    let own = "name = \"own\"\ntitle = \"Own\"\nsource = \"this test\"\n[[figure]]\n\
+               figure = \"loss_pct\"\nlabel = \"loss <&>\"\notherwise = \"bad\"\n\
+               classes = [{ class = \"fine\", at_most = 25 }]\n";
+    std::fs::write(folder.path().join("own.toml"), own).unwrap();
+    let recorded = run(folder.path(), &format!("{test} own.toml --json --csv off"));
+    assert_eq!(
+        recorded.status.code(),
+        Some(0),
+        "{}",
+        text(&recorded.stderr)
+    );
+    std::fs::write(folder.path().join("qos_events.ndjson"), &recorded.stdout).unwrap();
+    let made = run(folder.path(), "report");
+    assert_eq!(made.status.code(), Some(0), "{}", text(&made.stderr));
+    let page = std::fs::read_to_string(folder.path().join("report.html")).unwrap();
+    assert!(page.contains("loss &lt;&amp;&gt;: 25.000, <strong>fine</strong>"));
+}

@@ -59,6 +59,7 @@ impl Bench<'_> {
                 .zip(&rows)
                 .map(|((_, way), row)| Outcome {
                     figures: row,
+                    grades: &row.grades,
                     limits: &way.udp.limits,
                     notes: &way.udp.notes,
                     errors: Vec::new(),
@@ -68,9 +69,10 @@ impl Bench<'_> {
         } else {
             screen::compare(self.out, &found)?;
             screen::assertions(self.out, &checked)?;
+            screen::grades(self.out, self.output.profile.as_ref(), &rows)?;
         }
         self.save(action, &rows)?;
-        Ok(outcome(&checked))
+        Ok(outcome(&checked, &rows))
     }
 }
 

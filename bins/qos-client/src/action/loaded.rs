@@ -80,15 +80,17 @@ impl Bench<'_> {
         } else {
             screen::load(self.out, &stages, &findings)?;
             screen::assertions(self.out, &checked)?;
+            screen::grades(self.out, self.output.profile.as_ref(), &rows)?;
         }
         self.save(action, &rows)?;
-        Ok(outcome(&checked))
+        Ok(outcome(&checked, &rows))
     }
 }
 
 fn of_stage<'a>(stage: &'a Stage, row: &'a Row, notes: &'a [String]) -> Outcome<'a> {
     Outcome {
         figures: row,
+        grades: &row.grades,
         limits: match &stage.probes {
             Ok(measured) => &measured.limits,
             Err(_) => &[],

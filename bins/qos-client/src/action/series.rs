@@ -1,5 +1,7 @@
 //! Many HTTP requests, from their order to their report.
 
+use std::slice::from_ref;
+
 use super::{Bench, Failure, Verdict, outcome};
 use crate::config::Action;
 use crate::http::series::{self, Series};
@@ -30,6 +32,7 @@ impl Bench<'_> {
         if self.output.json {
             let result = Outcome {
                 figures: &row,
+                grades: &row.grades,
                 limits: &[],
                 notes: &[],
                 errors: shown.error.clone().into_iter().collect(),
@@ -38,8 +41,9 @@ impl Bench<'_> {
         } else {
             screen::series(self.out, &shown)?;
             screen::assertions(self.out, &checked)?;
+            screen::grades(self.out, self.output.profile.as_ref(), from_ref(&row))?;
         }
-        self.save(action, &[row])?;
-        Ok(outcome(&checked))
+        self.save(action, from_ref(&row))?;
+        Ok(outcome(&checked, from_ref(&row)))
     }
 }

@@ -1,5 +1,7 @@
 //! A UDP test, from its order to its report.
 
+use std::slice::from_ref;
+
 use super::{Bench, Failure, Verdict, outcome};
 use crate::config::Action;
 use crate::live::{self, screen::Screen};
@@ -30,6 +32,7 @@ impl Bench<'_> {
             self.samples(1, None, &measured)?;
             let outcome = Outcome {
                 figures: &row,
+                grades: &row.grades,
                 limits: &measured.limits,
                 notes: &measured.notes,
                 errors: Vec::new(),
@@ -38,9 +41,10 @@ impl Bench<'_> {
         } else {
             screen::udp(self.out, &measured)?;
             screen::assertions(self.out, &checked)?;
+            screen::grades(self.out, self.output.profile.as_ref(), from_ref(&row))?;
         }
-        self.save(action, &[row])?;
-        Ok(outcome(&checked))
+        self.save(action, from_ref(&row))?;
+        Ok(outcome(&checked, from_ref(&row)))
     }
 
     /// Runs a test and tells of its progress, until its end or until Ctrl-C.

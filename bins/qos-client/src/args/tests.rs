@@ -128,6 +128,14 @@ fn wrong_usage_says_what_would_be_right() {
             "qos-client compare --requests 0",
             "1 to 10000 rounds of requests can be made, not 0",
         ),
+        (
+            "qos-client udp --profile nowhere.toml",
+            "cannot use the profile \"nowhere.toml\": No such file or directory",
+        ),
+        (
+            "qos-client verify --profile tiphon",
+            "--assert or --profile is for udp",
+        ),
         ("qos-client load --duration 0", "a stage is 1s to 1m long"),
         (
             "qos-client load --datagrams 9",

@@ -8,6 +8,8 @@ use std::path::{Path, PathBuf};
 use serde::Deserialize;
 use serde_json::{Map, Value};
 
+use crate::grade::Graded;
+
 /// Lines that are read of a file: a million probes, and what tells of their progress.
 const MAX_LINES: usize = 2_000_000;
 /// Bytes of one line: the figures of a thousand clients take about three million.
@@ -131,6 +133,9 @@ pub struct End {
 /// The result of one client.
 #[derive(Debug, Deserialize)]
 pub struct Outcome {
+    /// Figures in their classes.
+    #[serde(default)]
+    pub grades: Vec<Graded>,
     /// By the names of the CSV columns, times in nanoseconds.
     pub figures: Map<String, Value>,
     /// Why the run says less than it seems to.

@@ -289,6 +289,16 @@ fn rows<'r>(
 
 /// What a reader must know beside the figures; `of` says whose they are.
 fn remarks(page: &mut String, result: &Outcome, of: &str) -> fmt::Result {
+    for graded in &result.grades {
+        writeln!(
+            page,
+            "<p class=\"{}\">{of}{}: {:.3}, <strong>{}</strong></p>",
+            if graded.pass { "soft" } else { "fail" },
+            Escaped(&graded.label),
+            graded.value,
+            Escaped(&graded.class)
+        )?;
+    }
     for (class, texts) in [
         ("fail", &result.errors),
         ("fail", &result.limits),

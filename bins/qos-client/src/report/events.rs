@@ -13,6 +13,7 @@ use super::flow::Flow;
 use super::row::{Cell, Row};
 use crate::assertion::Checked;
 use crate::figures::trace::{Fate, Trace};
+use crate::grade::Graded;
 use crate::load;
 use crate::load::plan::With;
 use crate::udp::{Plan, Progress, Run};
@@ -241,6 +242,9 @@ pub struct Outcome<'a> {
     /// By the names of the CSV columns, times in nanoseconds.
     #[serde(serialize_with = "figures")]
     pub figures: &'a Row,
+    /// The figures in their classes, where a profile was asked for.
+    #[serde(skip_serializing_if = "<[Graded]>::is_empty")]
+    pub grades: &'a [Graded],
     /// Why the run says less than it seems to.
     pub limits: &'a [String],
     /// What else a reader must know.

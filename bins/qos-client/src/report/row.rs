@@ -9,6 +9,7 @@ use netstats::summary::Summary;
 use crate::compare::{Comparison, Way};
 use crate::figures::Figures;
 use crate::figures::hops::Hops;
+use crate::grade::Graded;
 use crate::http::Exchange;
 use crate::http::bulk;
 use crate::http::series::Outcome;
@@ -185,6 +186,8 @@ impl Cell {
 /// One result: names of [`COLUMNS`] with their cells, in order of adding.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Row {
+    /// Figures in their classes, where a profile was asked for.
+    pub grades: Vec<Graded>,
     cells: Vec<(&'static str, Cell)>,
 }
 

@@ -17,11 +17,13 @@ use figure_table::FigureTable;
 
 mod compare;
 mod figure_table;
+mod grades;
 mod load;
 mod series;
 
 pub use compare::{compare, compare_heading};
 pub(crate) use figure_table::us;
+pub use grades::grades;
 pub use load::{load, load_heading};
 pub use series::{series, series_heading};
 
