@@ -15,6 +15,10 @@ pub const PATIENCE_WITH_THE_SILENT: Duration = Duration::from_millis(100);
 /// How many look-ups may run at once; further addresses go without an answer.
 const MOST_LOOKUPS: usize = 64;
 
+/// How many addresses are remembered; further ones go without an answer. A run that goes on for days
+/// hears as many as somebody cares to forge.
+const MOST_REMEMBERED: usize = 1 << 16;
+
 type Source<T> = Arc<dyn Fn(IpAddr) -> Option<T> + Send + Sync>;
 
 /// Looks addresses up in threads of their own, and remembers the answers.
@@ -54,7 +58,7 @@ impl<T: Send + 'static> Lookups<T> {
     /// Starts to look `address` up, unless that was done before.
     pub fn ask(&mut self, address: IpAddr) {
         self.take_answers();
-        if self.known.contains_key(&address) {
+        if self.known.contains_key(&address) || self.known.len() == MOST_REMEMBERED {
             return;
         }
         let (source, answer) = (Arc::clone(&self.source), self.answer.clone());
@@ -160,6 +164,20 @@ mod tests {
         assert!(took >= PATIENCE_WITH_THE_SILENT, "{took:?}");
         // Far from 32 times the patience, however loaded the machine.
         assert!(took < PATIENCE_WITH_THE_SILENT * 16, "{took:?}");
+    }
+
+    #[test]
+    fn no_more_addresses_are_remembered_than_there_is_room_for() {
+        let mut lookups = Lookups::of(|_| None::<String>);
+        for number in 0..MOST_REMEMBERED as u32 {
+            let entry = Entry::Known(Some(String::new()));
+            lookups
+                .known
+                .insert(IpAddr::from(number.to_be_bytes()), entry);
+        }
+        assert_eq!(lookups.wait_for(address(1)), None);
+        assert_eq!(lookups.known.len(), MOST_REMEMBERED);
+        assert!(lookups.peek(IpAddr::from([0, 0, 0, 1])).is_some());
     }
 
     #[test]
