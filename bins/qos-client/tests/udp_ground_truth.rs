@@ -8,9 +8,11 @@
     reason = "a test that cannot go on fails where it stands"
 )]
 
+mod client;
 mod echo;
 
 use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use echo::{Copy, Echo, after_ms};
@@ -19,6 +21,7 @@ use qos_client::figures::trace::Answer;
 use qos_client::interrupt::Interrupt;
 use qos_client::target::{Endpoint, Service, Unreachable};
 use qos_client::udp::{Measurement, Pace, Pattern, Plan, Record, Run, Test};
+use rustix::process::{Pid, Signal, kill_process};
 
 /// How much later than ordered a figure may be on a busy machine.
 const SLACK: Duration = Duration::from_millis(25);
@@ -397,4 +400,28 @@ fn the_smallest_and_the_largest_payload_go_through() {
         let plan = plan(3, ms(20)).with_payload(payload).unwrap();
         assert_eq!(figures(&echo, &plan).answered, 3, "{payload}");
     }
+}
+
+#[test]
+fn a_program_that_was_held_up_counts_what_came_in_time() {
+    // The last ten answers come while the program is stopped, which it is until long after the
+    // loss deadline. The kernel has stamped them.
+    let echo = Echo::start(|sequence| after_ms(if sequence < 10 { 0 } else { 500 }));
+    let folder = tempfile::tempdir().unwrap();
+    let (host, port) = (echo.address.ip(), echo.address.port());
+    let mut command = client::command(
+        folder.path(),
+        &format!(
+            "udp --host {host} --udp-port {port} --packets 20 --interval 20ms --loss-deadline 1s --json"
+        ),
+    );
+    let program = command.stdout(Stdio::piped()).spawn().unwrap();
+    let pid = Pid::from_child(&program);
+    std::thread::sleep(ms(550));
+    kill_process(pid, Signal::STOP).unwrap();
+    std::thread::sleep(ms(2500));
+    kill_process(pid, Signal::CONT).unwrap();
+    let output = program.wait_with_output().unwrap();
+    let end = client::text(&output.stdout);
+    assert!(end.contains("\"packets_answered\":20"), "{end}");
 }

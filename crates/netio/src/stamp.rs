@@ -50,14 +50,38 @@ pub(crate) struct Reading {
     wall: Duration,
 }
 
+/// Two clocks that were read within so long of each other are taken to have been read at once.
+const AT_ONCE: Duration = Duration::from_micros(1);
+/// How often they are read at most until that is so.
+const READINGS: usize = 4;
+
 impl Reading {
+    /// The wall clock is read between two readings of the other. Of some tries the one counts that
+    /// took least: a thread may be interrupted in any of them.
     pub(crate) fn now() -> Reading {
-        Reading {
-            monotonic: Instant::now(),
-            wall: SystemTime::now()
-                .duration_since(UNIX_EPOCH)
-                .unwrap_or_default(),
+        let mut best: Option<(Duration, Reading)> = None;
+        let mut before = Instant::now();
+        for _ in 0..READINGS {
+            let wall = SystemTime::now();
+            let after = Instant::now();
+            let took = after - before;
+            if best.is_none_or(|(shortest, _)| took < shortest) {
+                let wall = wall.duration_since(UNIX_EPOCH).unwrap_or_default();
+                let monotonic = before + took / 2;
+                best = Some((took, Reading { monotonic, wall }));
+            }
+            if took <= AT_ONCE {
+                break;
+            }
+            before = after;
         }
+        best.map_or(
+            Reading {
+                monotonic: before,
+                wall: Duration::ZERO,
+            },
+            |(_, reading)| reading,
+        )
     }
 }
 

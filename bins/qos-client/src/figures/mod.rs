@@ -123,25 +123,20 @@ impl Figures {
     pub fn of(trace: &Trace, carrier: Carrier) -> Figures {
         let warmup = trace.warmup as usize;
         let fates = trace.fates();
+        let was_lost = trace.missing(&fates);
         let fates = fates.get(warmup..).unwrap_or_default();
         let count = |wanted: fn(&Fate) -> bool| fates.iter().filter(|f| wanted(f)).count() as u32;
         let answered = count(|fate| matches!(fate, Fate::Answered(_)));
         let late = count(|fate| matches!(fate, Fate::Late(_)));
         let lost = count(|fate| matches!(fate, Fate::Lost));
-        let (missing, decided) = (lost + late, answered + late + lost);
-        let was_lost = || {
-            fates.iter().filter_map(|fate| match fate {
-                Fate::Answered(_) => Some(false),
-                Fate::Late(_) | Fate::Lost => Some(true),
-                Fate::Unsent | Fate::InFlight => None,
-            })
-        };
+        let decided = was_lost.clone().count() as u32;
+        let missing = was_lost.clone().filter(|missing| *missing).count() as u32;
         let in_time = (0..).zip(fates).filter_map(|(sequence, fate)| match fate {
             Fate::Answered(rtt) => Some((sequence, *rtt)),
             _ => None,
         });
         let ipdv = ipdv_abs_mean(in_time.clone());
-        let loss_runs = LossRuns::of(was_lost());
+        let loss_runs = LossRuns::of(was_lost.clone());
         let mut figures = Figures {
             sent: count(|fate| !matches!(fate, Fate::Unsent)),
             answered,
@@ -155,7 +150,7 @@ impl Figures {
                 high: share.high * 100.0,
             }),
             loss_runs,
-            bursts: Bursts::of(was_lost()),
+            bursts: Bursts::of(was_lost),
             rtt: Summary::of(in_time.map(|(_, rtt)| rtt)),
             ipdv_abs_mean: ipdv.map(|(mean, _)| mean),
             ipdv_n: ipdv.map_or(0, |(_, pairs)| pairs),

@@ -84,6 +84,32 @@ fn a_probe_in_flight_when_the_test_is_ended_is_not_a_loss() {
 }
 
 #[test]
+fn the_loss_of_a_test_that_is_ended_is_that_of_the_probes_that_had_their_time() {
+    // Every tenth of 100 is lost, one is sent every 50 ms, and the user ends it 5 s after the
+    // first: the 60 older than the deadline of 2 s lost 6. The others lost 4, nobody knows yet.
+    let rtts: Vec<_> = (1..=100).map(|nth| (nth % 10 != 0).then_some(1)).collect();
+    let mut trace = trace(&rtts);
+    let at = |place: u32| ms(1000 + 50 * u64::from(place));
+    for (sent, place) in trace.sent.iter_mut().zip(0..) {
+        *sent = sent.map(|sent| Departure {
+            at: at(place),
+            ..sent
+        });
+    }
+    for answer in &mut trace.answers {
+        answer.at = at(answer.sequence) + ms(1);
+    }
+    trace.ended_at = ms(5999);
+    let figures = figures(&trace);
+    assert_eq!(
+        (figures.answered, figures.lost, figures.in_flight),
+        (90, 6, 4)
+    );
+    assert_eq!((figures.loss_pct, figures.loss_n), (Some(10.0), 60));
+    assert_eq!(figures.rtt.n(), 90);
+}
+
+#[test]
 fn what_this_machine_dropped_is_not_network_loss() {
     let mut trace = trace(&[Some(20), Some(20), Some(20)]);
     trace.sent[1] = None;

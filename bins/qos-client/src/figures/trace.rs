@@ -43,7 +43,7 @@ pub struct Trace {
     pub sent: Vec<Option<Departure>>,
     /// In order of arrival, further copies among them.
     pub answers: Vec<Answer>,
-    /// Copies that came after so many that they were no longer kept (see [`Trace::room`]).
+    /// Copies that came after [`COPIES_KEPT`], and were no longer kept.
     pub copies_not_kept: u64,
     /// An answer later than this is lost.
     pub loss_deadline: Duration,
@@ -54,14 +54,9 @@ pub struct Trace {
 }
 
 /// Copies that are kept beside one answer to each probe.
-const COPIES_KEPT: usize = 65_536;
+pub const COPIES_KEPT: u64 = 65_536;
 
 impl Trace {
-    /// How many answers to so many probes are kept at most.
-    pub const fn room(probes: usize) -> usize {
-        probes + COPIES_KEPT
-    }
-
     /// One fate for each sequence number, those of the warm-up included.
     pub fn fates(&self) -> Vec<Fate> {
         let mut fates: Vec<Fate> = self
@@ -88,6 +83,30 @@ impl Trace {
             }
         }
         fates
+    }
+
+    /// Whether the loss deadline of this probe has passed, so that it has had all the time there is
+    /// to be answered.
+    fn is_old(&self, sequence: u32) -> bool {
+        let sent = self.departure(sequence);
+        sent.is_some_and(|sent| self.ended_at.saturating_sub(sent.at) >= self.loss_deadline)
+    }
+
+    /// What became of the probes, in order of sequence, as far as it may count for loss: whether
+    /// each is missing. Where a test ended with probes in flight, the young ones are left out, the
+    /// answered as well as the others: to count answers at once and losses only at their deadline
+    /// would show too small a share.
+    pub fn missing(&self, fates: &[Fate]) -> impl Iterator<Item = bool> + Clone {
+        let complete = !fates.contains(&Fate::InFlight);
+        let counted = (0..)
+            .zip(fates)
+            .skip(self.warmup as usize)
+            .filter(move |(sequence, _)| complete || self.is_old(*sequence));
+        counted.filter_map(|(_, fate)| match fate {
+            Fate::Answered(_) => Some(false),
+            Fate::Late(_) | Fate::Lost => Some(true),
+            Fate::Unsent | Fate::InFlight => None,
+        })
     }
 
     /// When the probe of this sequence number left, and its size.

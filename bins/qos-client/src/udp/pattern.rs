@@ -70,6 +70,8 @@ impl fmt::Display for Pattern {
 pub(super) struct Slot {
     /// Since the first probe.
     pub(super) at: Duration,
+    /// When the next that is not due at the same time will be.
+    pub(super) until: Duration,
     /// Bytes of payload.
     pub(super) bytes: usize,
 }
@@ -107,16 +109,21 @@ impl Iterator for Schedule {
         let regular = |sequence: u32| plan.interval() * sequence;
         let mut slot = Slot {
             at: regular(sequence),
+            until: regular(sequence + 1),
             bytes: plan.payload(),
         };
         match plan.pattern() {
             Pattern::Cbr => {}
-            Pattern::Burst(packets) => slot.at = regular(sequence - sequence % packets),
+            Pattern::Burst(packets) => {
+                let first = sequence - sequence % packets;
+                (slot.at, slot.until) = (regular(first), regular(first + packets));
+            }
             Pattern::Poisson => {
                 slot.at = self.next;
                 let uniform: f64 = self.chance.random();
                 let gap = (-(1.0 - uniform).ln()).min(LONGEST_GAP);
                 self.next += plan.interval().mul_f64(gap);
+                slot.until = self.next;
             }
             Pattern::Vbr => {
                 let sizes = plan.smallest_payload()..=plan.payload();
@@ -159,6 +166,20 @@ mod tests {
             .map(|slot| slot.at.as_millis())
             .collect();
         assert_eq!(at, [0, 0, 0, 30, 30, 30, 60]);
+    }
+
+    #[test]
+    fn a_slot_lasts_until_the_next_that_is_due_at_another_time() {
+        for (pattern, until) in [
+            (Pattern::Cbr, [10, 20, 30, 40]),
+            (Pattern::Burst(3), [30, 30, 30, 60]),
+        ] {
+            let slots = slots(pattern, 4, 1);
+            let ends: Vec<u128> = slots.iter().map(|slot| slot.until.as_millis()).collect();
+            assert_eq!(ends, until, "{pattern}");
+        }
+        let slots = slots(Pattern::Poisson, 100, 1);
+        assert!(slots.windows(2).all(|pair| pair[0].until == pair[1].at));
     }
 
     #[test]

@@ -6,7 +6,7 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use netio::stamp::StampSource;
-use netio::udp::timed::TimedSocket;
+use netio::udp::timed::{Receiver, TimedSocket};
 use netproto::probe::rtp::Rtp;
 use netproto::probe::{self, MAX_LEN, Probe, ProbeError};
 use netstats::arrival::{Arrival, Arrivals};
@@ -16,7 +16,7 @@ use super::record::StampedBy;
 use super::{Plan, Progress, Second, Shared, Test};
 use crate::clock;
 use crate::figures::hops::Stamped;
-use crate::figures::trace::{Answer, Trace};
+use crate::figures::trace::{Answer, COPIES_KEPT};
 
 /// The longest wait between two looks at the clock and the stop flag.
 const TICK: Duration = Duration::from_millis(100);
@@ -24,6 +24,9 @@ const TICK: Duration = Duration::from_millis(100);
 /// trip of the run, within these bounds.
 const LINGER: std::ops::RangeInclusive<Duration> =
     Duration::from_millis(5)..=Duration::from_millis(200);
+/// How many datagrams that wait in the socket are still taken when listening ends: more than its
+/// buffer holds.
+const LAST_TAKEN: usize = 1 << 16;
 /// How often progress is told.
 const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 
@@ -32,6 +35,8 @@ const PROGRESS_EVERY: Duration = Duration::from_secs(1);
 pub(super) struct Receiving {
     /// Every answer, in order of arrival.
     pub(super) answers: Vec<Answer>,
+    /// Those of them that are not the first to their probe.
+    copies_kept: u64,
     /// Copies that were no longer kept.
     pub(super) copies_not_kept: u64,
     /// Answers with the stamps that they asked for.
@@ -54,6 +59,18 @@ pub(super) struct Receiving {
     pub(super) ended_at: Duration,
     /// What made it end with nothing to report.
     pub(super) error: Option<io::Error>,
+}
+
+impl Receiving {
+    /// Keeps an answer. However many copies there are, they take no room from what came first.
+    fn note(&mut self, answer: Answer, is_copy: bool) {
+        if is_copy && self.copies_kept == COPIES_KEPT {
+            self.copies_not_kept += 1;
+            return;
+        }
+        self.copies_kept += u64::from(is_copy);
+        self.answers.push(answer);
+    }
 }
 
 /// Receives until every probe is answered, or the loss deadline of the last has passed, or the
@@ -92,16 +109,11 @@ pub(super) fn receive_all(
                 second: std::mem::take(&mut watch.second),
             });
         }
-        match receiver.receive(&mut buffer, wait.min(TICK)) {
-            Ok(Some(arrived)) => {
-                let at = clock::of(arrived.stamp.at);
-                let datagram = buffer.get(..arrived.length).unwrap_or_default();
-                let dscp = arrived.traffic_class.map(|class| class >> 2);
-                watch.datagram(datagram, at, dscp, arrived.stamp.source);
+        match watch.take(&mut receiver, &mut buffer, wait.min(TICK)) {
+            Ok(_) => {
                 let drops = receiver.kernel_drops();
                 shared.receive_drops.store(drops, Ordering::Relaxed);
             }
-            Ok(None) => {}
             Err(error) => {
                 watch.receiving.refusals += 1;
                 if answered == 0 {
@@ -111,8 +123,16 @@ pub(super) fn receive_all(
             }
         }
     }
+    // What the kernel has stamped in time may wait here, if this program was held up.
+    for _ in 0..LAST_TAKEN {
+        match watch.take(&mut receiver, &mut buffer, Duration::ZERO) {
+            Ok(true) => {}
+            Ok(false) => break,
+            Err(_) => watch.receiving.refusals += 1,
+        }
+    }
     let mut receiving = watch.receiving;
-    receiving.receive_drops = receiver.kernel_drops();
+    receiving.receive_drops = receiver.kernel_drops_by_now();
     receiving.ended_at = clock::now();
     receiving
 }
@@ -125,6 +145,8 @@ struct Watch<'t> {
     /// The size of each probe.
     sizes: Vec<u16>,
     arrivals: Arrivals,
+    /// When the kernel received the latest.
+    latest: Duration,
     longest_rtt: Duration,
     second: Second,
     receiving: Receiving,
@@ -140,10 +162,34 @@ impl<'t> Watch<'t> {
                 .map(|slot| slot.bytes as u16)
                 .collect(),
             arrivals: Arrivals::new(test.plan.probes()),
+            latest: Duration::ZERO,
             longest_rtt: Duration::ZERO,
             second: Second::default(),
             receiving: Receiving::default(),
         }
+    }
+
+    /// Takes the next datagram; whether one came within `wait`.
+    fn take(
+        &mut self,
+        receiver: &mut Receiver<'_>,
+        buffer: &mut [u8],
+        wait: Duration,
+    ) -> io::Result<bool> {
+        let Some(arrived) = receiver.receive(buffer, wait)? else {
+            return Ok(false);
+        };
+        let mut at = clock::of(arrived.stamp.at);
+        if arrived.stamp.source == StampSource::Kernel {
+            // They come in the order in which the kernel received them, which two stamps within
+            // the error of their placing must not turn round.
+            at = at.max(self.latest);
+            self.latest = at;
+        }
+        let datagram = buffer.get(..arrived.length).unwrap_or_default();
+        let dscp = arrived.traffic_class.map(|class| class >> 2);
+        self.datagram(datagram, at, dscp, arrived.stamp.source);
+        Ok(true)
     }
 
     fn datagram(&mut self, datagram: &[u8], at: Duration, dscp: Option<u8>, by: StampSource) {
@@ -153,19 +199,18 @@ impl<'t> Watch<'t> {
             Err(Refuse::Stray) => return self.receiving.strays += 1,
         };
         let receiving = &mut self.receiving;
-        match by {
-            StampSource::Kernel => receiving.stamped_by.kernel += 1,
-            StampSource::Program => receiving.stamped_by.program += 1,
+        if sequence >= self.test.plan.warmup() {
+            match by {
+                StampSource::Kernel => receiving.stamped_by.kernel += 1,
+                StampSource::Program => receiving.stamped_by.program += 1,
+            }
+            if let Some(dscp) = dscp {
+                *receiving.dscp_returned.entry(dscp).or_default() += 1;
+            }
         }
-        if let Some(dscp) = dscp {
-            *receiving.dscp_returned.entry(dscp).or_default() += 1;
-        }
-        if receiving.answers.len() < Trace::room(self.sizes.len()) {
-            receiving.answers.push(Answer { sequence, at });
-        } else {
-            receiving.copies_not_kept += 1;
-        }
-        if self.arrivals.arrived(sequence) == Arrival::Duplicate {
+        let is_copy = self.arrivals.arrived(sequence) == Arrival::Duplicate;
+        receiving.note(Answer { sequence, at }, is_copy);
+        if is_copy {
             return;
         }
         self.shared.answered.store(true, Ordering::Relaxed);
@@ -261,5 +306,25 @@ impl Patience {
                 last.unwrap_or(now)
             });
         (since + plan.loss_deadline()).saturating_sub(now)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn first_answers_are_kept_however_many_copies_came_before() {
+        let mut receiving = Receiving::default();
+        let at = Duration::from_millis(1);
+        receiving.note(Answer { sequence: 0, at }, false);
+        for _ in 0..70_000 {
+            receiving.note(Answer { sequence: 0, at }, true);
+        }
+        receiving.note(Answer { sequence: 1, at }, false);
+        let last = receiving.answers.last().map(|answer| answer.sequence);
+        assert_eq!(last, Some(1));
+        // 70,000 - 65,536.
+        assert_eq!(receiving.copies_not_kept, 4464);
     }
 }

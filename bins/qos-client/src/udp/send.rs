@@ -26,9 +26,9 @@ const NAP: Duration = Duration::from_millis(50);
 pub(super) struct Sending {
     /// How long after its deadline each probe was sent, in order.
     pub(super) pacing_errors: Vec<Duration>,
-    /// Probes that were sent only when the next one was already due.
+    /// Probes that were sent only when those after them were already due.
     pub(super) missed_slots: u32,
-    /// Probes that this machine did not let out: no buffer, or no permission.
+    /// Probes that this machine did not let out: no buffer, no permission, no way to the target.
     pub(super) local_drops: u32,
     /// ICMP errors that came back.
     pub(super) refusals: u32,
@@ -77,7 +77,7 @@ pub(super) fn send_all(
         let late_by = now.saturating_sub(deadline);
         if sequence >= plan.warmup() {
             sending.pacing_errors.push(late_by);
-            sending.missed_slots += u32::from(late_by >= plan.interval());
+            sending.missed_slots += u32::from(now >= start + due.until);
         }
         if let (true, Some(header)) = (plan.rtp(), datagram.first_chunk_mut()) {
             *header = Rtp::of_probe(sequence, now, nonce).encode();
@@ -88,15 +88,12 @@ pub(super) fn send_all(
         let Err(error) = send(socket, datagram, &mut sending.refusals) else {
             continue;
         };
-        let dropped_here = is_local_drop(&error);
-        if !dropped_here && shared.answered.load(Ordering::Relaxed) {
-            // A target that has answered may come back: what is missing until then is loss.
-            continue;
-        }
+        // It did not leave. A target that has answered may come back, and so may the way to it.
+        let passes = is_for_want_of_room(&error) || shared.answered.load(Ordering::Relaxed);
         slot.store(0, Ordering::Release);
         shared.sent.fetch_sub(1, Ordering::Relaxed);
-        sending.local_drops += u32::from(dropped_here);
-        let hopeless = !dropped_here || sending.local_drops == plan.probes();
+        sending.local_drops += u32::from(passes);
+        let hopeless = !passes || sending.local_drops == plan.probes();
         if hopeless {
             sending.error = Some(error);
             break;
@@ -129,19 +126,25 @@ fn wait_for(deadline: Duration, pace: Pace, shared: &Shared) -> Option<Duration>
     }
 }
 
+/// How often the sending of one datagram is tried at most.
+const TRIES: usize = 4;
+
 /// Sends one datagram. An ICMP error for an earlier probe is reported by the kernel on the next
-/// call, which then sends nothing: it is counted and the call is made once more.
+/// call, which then sends nothing: it is counted and the call is made again.
 fn send(socket: &TimedSocket, datagram: &[u8], refusals: &mut u32) -> io::Result<()> {
-    match socket.send(datagram) {
-        Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => {
-            *refusals += 1;
-            socket.send(datagram)
+    let mut result = socket.send(datagram);
+    for _ in 1..TRIES {
+        match &result {
+            Err(error) if error.kind() == io::ErrorKind::ConnectionRefused => *refusals += 1,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            _ => break,
         }
-        result => result,
+        result = socket.send(datagram);
     }
+    result
 }
 
-fn is_local_drop(error: &io::Error) -> bool {
+fn is_for_want_of_room(error: &io::Error) -> bool {
     use rustix::io::Errno;
     matches!(
         Errno::from_io_error(error),
