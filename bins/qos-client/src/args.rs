@@ -313,7 +313,11 @@ pub fn read(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<C
         Some(Command::Compare(args)) => Action::Compare(compare_plan(&args)?),
         Some(Command::Analyze(args)) => Action::Analyze(Analyze {
             path: args.file,
-            loss_deadline: args.loss_deadline,
+            // Within the bounds of a test's.
+            loss_deadline: udp::Plan::default()
+                .with_loss_deadline(args.loss_deadline)
+                .map_err(usage)?
+                .loss_deadline(),
         }),
         Some(Command::Verify(mut args)) => {
             // Without it tshark has no jitter to compare.

@@ -151,6 +151,12 @@ fn times_have_the_resolution_that_the_file_says() {
     );
     let offset = InterfaceDescriptionOption::IfTsOffset(100);
     assert_eq!(ng(vec![offset], 5_000_000), Duration::from_secs(105));
+    // It is signed (pcapng §4.2): an hour back; before 1970; after 2554.
+    let offset = |seconds: i64| vec![InterfaceDescriptionOption::IfTsOffset(seconds as u64)];
+    assert_eq!(ng(offset(-3600), 3_601_000_000), Duration::from_secs(1));
+    assert_eq!(ng(offset(-3600), 5), Duration::ZERO);
+    assert_eq!(ng(offset(i64::MIN), u64::MAX), Duration::ZERO);
+    assert_eq!(ng(offset(i64::MAX), 5), Duration::from_nanos(u64::MAX));
     assert_eq!(ng(vec![resolution(0xff)], u64::MAX), Duration::ZERO);
 }
 
@@ -201,23 +207,49 @@ fn the_length_is_that_of_the_header_where_the_capture_cut_the_packet() {
     assert_eq!((seen[0].3.len(), seen[0].4), (32, 1000));
 }
 
-#[test]
-fn the_highest_sequence_number_takes_no_more_memory_than_a_test_would() {
+fn conversations(files: impl IntoIterator<Item = Vec<u8>>) -> Conversations {
     let mut conversations = Conversations::default();
-    for sequence in [u32::MAX, 999_999, 0] {
-        let file = pcap(
-            DataLink::RAW,
-            TsResolution::NanoSecond,
-            &ip_packet(false, &probe(sequence)),
-        );
+    for file in files {
         read_from(&*file, *file.first_chunk().unwrap(), &mut |packet| {
             conversations.add(&packet);
         })
         .unwrap();
     }
-    let trace = conversations.udp()[0].probes[0].trace(Duration::from_secs(2), 0);
-    assert_eq!(trace.sent.len(), 1_000_000);
-    assert_eq!(trace.sent.iter().flatten().count(), 2);
+    conversations
+}
+
+#[test]
+fn a_thousand_series_of_one_probe_each_take_no_more_than_their_packets_whatever_they_claim() {
+    let files = (0..1000).map(|run| {
+        let mut datagram = probe(u32::MAX - run);
+        datagram[8..16].copy_from_slice(&u64::from(run).to_be_bytes());
+        pcap(
+            DataLink::RAW,
+            TsResolution::NanoSecond,
+            &ip_packet(false, &datagram),
+        )
+    });
+    let conversations = conversations(files);
+    let series = &conversations.udp()[0].probes;
+    assert_eq!(series.len(), 1000);
+    for probes in series {
+        let trace = probes.trace(Duration::from_secs(2), 0);
+        assert_eq!((trace.sent.len(), trace.fates().len()), (1, 1));
+    }
+}
+
+#[test]
+fn no_time_is_too_late_and_no_deadline_too_long() {
+    let options = || vec![InterfaceDescriptionOption::IfTsOffset(i64::MAX as u64)];
+    let file = pcapng(
+        DataLink::RAW,
+        options(),
+        u64::MAX,
+        &ip_packet(false, &probe(0)),
+    );
+    let conversations = conversations([file]);
+    let trace = conversations.udp()[0].probes[0].trace(Duration::MAX, 0);
+    assert_eq!(trace.ended_at, Duration::MAX);
 }
 
 /// A capture of probes and answers, in which something was altered.
@@ -262,7 +294,7 @@ proptest! {
         for udp in conversations.udp() {
             for probes in &udp.probes {
                 let trace: Trace = probes.trace(Duration::from_secs(2), 0);
-                prop_assert!(trace.sent.len() <= 1_000_000);
+                prop_assert!(trace.sent.len() <= 2 * file.len());
             }
         }
     }

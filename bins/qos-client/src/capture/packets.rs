@@ -23,11 +23,14 @@ const MICROSECONDS: u8 = 6;
 const COOKED_LEN: usize = 16;
 const COOKED_V2_LEN: usize = 20;
 const LOOPBACK_LEN: usize = 4;
+/// The last time that a packet can have, in the year 2554: sums over any file stay far from the end
+/// of what a [`Duration`] holds.
+const LAST_TIME: Duration = Duration::from_nanos(u64::MAX);
 
 /// A UDP datagram or a TCP segment.
 #[derive(Debug, Clone, Copy)]
 pub struct Packet<'p> {
-    /// Since the Unix epoch.
+    /// Since the Unix epoch, to the year 2554 at most.
     pub at: Duration,
     /// Who sent it.
     pub from: SocketAddr,
@@ -207,11 +210,12 @@ fn read_pcap(mut reader: PcapReader<impl Read>, sink: &mut Sink<'_>) -> Option<P
 
 /// A timestamp in the units and from the origin of its interface (pcapng §4.2).
 fn time_of(interface: &InterfaceDescriptionBlock<'_>, ticks: u64) -> Duration {
-    let (mut resolution, mut offset) = (MICROSECONDS, 0);
+    let (mut resolution, mut offset) = (MICROSECONDS, 0_i64);
     for option in &interface.options {
         match option {
             InterfaceDescriptionOption::IfTsResol(value) => resolution = *value,
-            InterfaceDescriptionOption::IfTsOffset(value) => offset = *value,
+            // Signed in the format, unsigned in the crate.
+            InterfaceDescriptionOption::IfTsOffset(value) => offset = value.cast_signed(),
             _ => {}
         }
     }
@@ -221,7 +225,14 @@ fn time_of(interface: &InterfaceDescriptionBlock<'_>, ticks: u64) -> Duration {
     let per_second = base.checked_pow(exponent).unwrap_or(u128::MAX);
     let nanos = u128::from(ticks).saturating_mul(1_000_000_000) / per_second;
     let time = Duration::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX));
-    time.saturating_add(Duration::from_secs(offset))
+    let seconds = Duration::from_secs(offset.unsigned_abs());
+    // No time of a packet is before 1970.
+    let time = if offset < 0 {
+        time.saturating_sub(seconds)
+    } else {
+        time.saturating_add(seconds)
+    };
+    time.min(LAST_TIME)
 }
 
 struct Sink<'t> {
