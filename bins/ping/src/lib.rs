@@ -31,6 +31,7 @@ use netio::icmp::open;
 use netio::icmp::privileges::Privileges;
 use netio::icmp::route;
 use netio::icmp::wait::Signals;
+use netio::usage::complain;
 use netproto::icmp::Version;
 
 use crate::config::{Config, Format};
@@ -61,7 +62,7 @@ pub fn run(config: &Config) -> Result<bool> {
     let mut kept = true;
     for assertion in &config.assertions {
         if let Err(broken) = assertion.check(&summary) {
-            eprintln!("ping: {broken}");
+            complain("ping", broken);
             kept = false;
         }
     }
@@ -113,7 +114,7 @@ fn probe(config: &Config, privileges: Privileges) -> Result<Summary> {
         of_many: is_broadcast || target.ip().is_multicast(),
     };
     if is_broadcast {
-        eprintln!("ping: WARNING: pinging broadcast address");
+        complain("ping", "WARNING: pinging broadcast address");
     }
     let of_many = destination.of_many;
     let mut report = Report::new(config, destination, identifier, out);

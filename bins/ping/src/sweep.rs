@@ -19,6 +19,7 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, Result, ensure};
 use netio::icmp::privileges::Privileges;
 use netio::icmp::wait::Signals;
+use netio::usage::complain;
 use netproto::icmp::Version;
 
 use self::lane::{Lane, Socket, Telling};
@@ -88,7 +89,7 @@ pub fn run(config: &Config, sweep: &Sweep, privileges: Privileges) -> Result<boo
     let (targets, unknown) = targets::gather(&sweep.sources, config.version)?;
     let mut out = BufWriter::new(io::stdout());
     for error in &unknown {
-        eprintln!("ping: {error}");
+        complain("ping", error);
         if config.output.format == Format::Json {
             failure(&mut out, error.host(), error.to_string())?;
         }

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use netio::usage::complain;
 use netio::{admin, diagnostics};
 use proxyd::args;
 
@@ -15,7 +16,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("proxyd: {error}");
+            complain("proxyd", error);
             ExitCode::FAILURE
         }
     }

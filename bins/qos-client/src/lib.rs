@@ -34,6 +34,7 @@ use action::{Bench, Failure, Verdict};
 use config::{Action, Config};
 use interrupt::Interrupt;
 use menu::Menu;
+use report::audience::Audience;
 
 /// What the program reads and writes.
 pub struct Streams<'a> {
@@ -49,7 +50,8 @@ pub struct Streams<'a> {
     pub err: &'a mut (dyn Write + Send),
 }
 
-/// Does what `config` asks for. The menu tells of failures itself and always ends well.
+/// Does what `config` asks for. The menu tells of failures itself and always ends well. A test goes on
+/// to its verdict when nobody reads any more; the menu, which nobody can answer then, ends.
 pub fn run(
     config: &Config,
     streams: Streams<'_>,
@@ -62,18 +64,29 @@ pub fn run(
         out,
         err,
     } = streams;
+    let is_menu = config.action == Action::Menu;
+    let mut audience;
+    let mut err = Audience::new(err);
     let mut bench = Bench {
         target: config.target.clone(),
         output: &config.output,
         interrupt,
         terminal,
-        out,
-        err,
+        out: if is_menu {
+            out
+        } else {
+            audience = Audience::new(out);
+            &mut audience
+        },
+        err: &mut err,
     };
-    if config.action != Action::Menu {
-        return bench.run(&config.action);
+    if is_menu {
+        let mut menu = Menu { input, echo, bench };
+        menu.run()?;
+        menu.bench.out.flush()?;
+        return Ok(Verdict::Passed);
     }
-    let mut menu = Menu { input, echo, bench };
-    menu.run()?;
-    Ok(Verdict::Passed)
+    let verdict = bench.run(&config.action)?;
+    bench.out.flush()?;
+    Ok(verdict)
 }

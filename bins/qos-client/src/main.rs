@@ -3,12 +3,14 @@
 use std::io::{self, IsTerminal as _, Write as _};
 use std::process::ExitCode;
 
+use netio::usage::complain;
 use qos_client::action::{Failure, Verdict};
 use qos_client::args::Refused;
 use qos_client::interrupt::Interrupt;
 use qos_client::page::PageError;
 use qos_client::{Streams, args, run};
 
+const NAME: &str = "qos-client";
 const ASSERTION_FAILED: u8 = 1;
 const USAGE: u8 = 2;
 const UNREACHABLE: u8 = 3;
@@ -23,14 +25,15 @@ fn main() -> ExitCode {
             return ExitCode::SUCCESS;
         }
         Err(Refused::Usage(message)) => {
-            eprintln!("qos-client: {message}");
+            complain(NAME, message);
             return ExitCode::from(USAGE);
         }
     };
     let interrupt = match Interrupt::on_signals() {
         Ok(interrupt) => interrupt,
         Err(error) => {
-            eprintln!("qos-client: Ctrl-C will end the program and not the test: {error}");
+            let what = format_args!("Ctrl-C will end the program and not the test: {error}");
+            complain(NAME, what);
             Interrupt::manual()
         }
     };
@@ -42,19 +45,17 @@ fn main() -> ExitCode {
         out: &mut out,
         err: &mut io::stderr(),
     };
-    let result = run(&config, streams, &interrupt)
-        .and_then(|verdict| out.flush().map(|()| verdict).map_err(Failure::Output));
-    let failure = match result {
+    let failure = match run(&config, streams, &interrupt) {
         Ok(Verdict::Passed) => return ExitCode::SUCCESS,
         Ok(Verdict::Failed) => return ExitCode::from(ASSERTION_FAILED),
         Err(failure) => failure,
     };
     match &failure {
-        // Whoever read the output has seen enough: `qos-client udp | head -1`.
+        // Whoever read the menu has seen enough: `qos-client | head -1`.
         Failure::Output(error) if error.kind() == io::ErrorKind::BrokenPipe => {
             return ExitCode::SUCCESS;
         }
-        failure => eprintln!("qos-client: {failure}"),
+        failure => complain(NAME, failure),
     }
     ExitCode::from(match failure {
         Failure::Unreachable(_) | Failure::NoOffer(_) => UNREACHABLE,

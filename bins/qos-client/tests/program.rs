@@ -251,6 +251,42 @@ fn a_reader_that_has_seen_enough_is_no_error() {
 }
 
 #[test]
+fn a_test_that_nobody_reads_has_its_verdict_and_its_row_all_the_same() {
+    let echo = Echo::start(|_| after_ms(0));
+    let folder = tempfile::tempdir().unwrap();
+    let port = echo.address.port();
+    for (flags, rows) in [("", 1), ("--json", 2)] {
+        let line = format!("udp --udp-port {port} --packets 3 --interval 1 {flags}");
+        let mut child = command(
+            folder.path(),
+            &format!("{line} --assert rtt_mean_ms<0.000001"),
+        )
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+        drop((child.stdout.take(), child.stderr.take()));
+        assert_eq!(child.wait().unwrap().code(), Some(1), "{line}");
+        let file = std::fs::read_to_string(folder.path().join("qos_result.csv")).unwrap();
+        assert_eq!(file.lines().count(), 1 + rows, "{file}");
+    }
+}
+
+#[test]
+fn an_error_that_nobody_reads_has_its_exit_status_all_the_same() {
+    let folder = tempfile::tempdir().unwrap();
+    for (arguments, status) in [("http / --port 1", 3), ("udp --packets 0", 2)] {
+        let mut child = command(folder.path(), arguments)
+            .stdout(Stdio::null())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        drop(child.stderr.take());
+        assert_eq!(child.wait().unwrap().code(), Some(status), "{arguments}");
+    }
+}
+
+#[test]
 fn the_menu_from_a_pipe_ends_with_its_input() {
     let folder = tempfile::tempdir().unwrap();
     let mut child = command(folder.path(), "")

@@ -38,6 +38,7 @@ use std::time::Instant;
 use anyhow::{Context, Result};
 use netio::icmp::names::{Names, resolve};
 use netio::icmp::wait::Signals;
+use netio::usage::complain;
 use netproto::icmp::Version;
 
 use crate::compare::Comparison;
@@ -260,7 +261,7 @@ fn repeat(
     let mut kept = is_the_path;
     for assertion in &cycles.assertions {
         if let Err(broken) = assertion.check(&rounds) {
-            eprintln!("traceroute: {broken}");
+            complain("traceroute", broken);
             kept = false;
         }
     }

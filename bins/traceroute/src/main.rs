@@ -2,6 +2,8 @@
 
 use std::process::ExitCode;
 
+use netio::usage::complain;
+
 fn main() -> ExitCode {
     let config = match traceroute::args::parse(std::env::args_os()) {
         Ok(config) => config,
@@ -11,7 +13,7 @@ fn main() -> ExitCode {
         Ok(true) => ExitCode::SUCCESS,
         Ok(false) => ExitCode::from(1),
         Err(error) => {
-            eprintln!("traceroute: {error:#}");
+            complain("traceroute", format_args!("{error:#}"));
             ExitCode::from(2)
         }
     }

@@ -2,6 +2,7 @@
 
 use std::process::ExitCode;
 
+use netio::usage::complain;
 use netio::{admin, diagnostics};
 use webserverd::args;
 
@@ -17,7 +18,7 @@ fn main() -> ExitCode {
     match outcome {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("webserverd: {error}");
+            complain("webserverd", error);
             ExitCode::FAILURE
         }
     }

@@ -1,6 +1,8 @@
 //! Command lines that lead to nothing: help was asked for, or something is wrong. A mistake is told
-//! in one line with its cure, and is exit status 2.
+//! in one line with its cure, and is exit status 2. And how a program tells what went wrong later:
+//! [`complain`].
 
+use std::fmt::Display;
 use std::io::Write;
 use std::net::SocketAddr;
 use std::process::ExitCode;
@@ -44,11 +46,18 @@ impl Refusal {
                 ExitCode::SUCCESS
             }
             Refusal::Mistake(line) => {
-                eprintln!("{program}: {line}; see {program} --help");
+                complain(program, format_args!("{line}; see {program} --help"));
                 ExitCode::from(2)
             }
         }
     }
+}
+
+/// Tells what is wrong on standard error, in one line that begins with the program's name. That nobody
+/// reads it changes nothing, where `eprintln!` would panic and replace the exit status by its own:
+/// `program 2>&1 | head -1`.
+pub fn complain(program: &str, what: impl Display) {
+    let _ = writeln!(std::io::stderr(), "{program}: {what}");
 }
 
 /// Where a daemon's admin endpoint is: an address and a port, or `off`.

@@ -1,7 +1,7 @@
 //! A lane: one thread's part of the targets, with sockets and a session of its own.
 
 use std::collections::VecDeque;
-use std::io::{BufWriter, Stdout, Write};
+use std::io::{self, BufWriter, Stdout, Write};
 use std::net::IpAddr;
 use std::os::fd::AsFd;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -134,7 +134,7 @@ impl<'a> Lane<'a> {
             if self.signals.take_status() {
                 let sent = self.telling.sent.load(Ordering::Relaxed);
                 let received = self.telling.received.load(Ordering::Relaxed);
-                eprintln!("\r{received}/{sent} packets");
+                let _ = writeln!(io::stderr(), "\r{received}/{sent} packets");
             }
             if self.session.is_over(now) {
                 return Ok(());

@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
+use netio::usage::complain;
 
 use super::Show;
 use super::session::{Outcome, Session};
@@ -65,7 +66,7 @@ pub(super) fn write(
         }
         for assertion in &config.assertions {
             if let Err(broken) = assertion.check(&summary) {
-                eprintln!("ping: {}: {broken}", target.name);
+                complain("ping", format_args!("{}: {broken}", target.name));
                 kept = false;
             }
         }

@@ -5,7 +5,7 @@ pub mod args;
 mod manager;
 
 use std::fmt::Write as _;
-use std::io;
+use std::io::{self, Write as _};
 use std::net::{IpAddr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::time::Duration;
@@ -152,7 +152,8 @@ async fn serve_until_stopped(
     let mut status = String::from("serving");
     for (what, address) in addresses {
         // The stable line by which scripts learn that it listens, and where.
-        eprintln!("listening {what} {address}");
+        // That nobody reads it is no reason to serve nobody.
+        let _ = writeln!(io::stderr(), "listening {what} {address}");
         // Writing to a String cannot fail.
         let _ = write!(status, " {what} {address}");
     }
