@@ -106,6 +106,23 @@ fn hundreds_of_clients_ask_at_once_and_failures_are_counted_apart() {
 }
 
 #[test]
+fn requests_that_were_not_due_when_the_user_ended_the_series_were_not_made() {
+    // 200 clients wait for their turn, one every 50 ms; after 475 ms 10 have had it.
+    let series = Series::new(Plan::default(), 1000, Some(20.0), Some(200)).unwrap();
+    let interrupt = Interrupt::manual();
+    let outcome = thread::scope(|scope| {
+        scope.spawn(|| {
+            thread::sleep(ms(475));
+            interrupt.ask();
+        });
+        run(&endpoint(stalling(0)), &series, &interrupt).unwrap()
+    });
+    assert!(outcome.interrupted);
+    assert!(outcome.made <= 20, "{outcome:?}");
+    assert!(outcome.answered + 1 >= outcome.made, "{outcome:?}");
+}
+
+#[test]
 fn bounds_are_named() {
     for (requests, rate, clients, said) in [
         (0, None, None, "a series has 1 to 1000000 requests, not 0"),
@@ -113,9 +130,11 @@ fn bounds_are_named() {
             1,
             Some(0.0),
             None,
-            "a rate is above 0 and at most 100000 requests a second, not 0",
+            "a rate is 0.001 to 100000 requests a second, not 0",
         ),
-        (1, Some(f64::NAN), None, "a rate is above 0"),
+        // A request in 10²⁵ s is due after the end of time.
+        (1, Some(1e-25), None, "a rate is 0.001 to 100000"),
+        (1, Some(f64::NAN), None, "a rate is 0.001 to 100000"),
         (
             1,
             None,

@@ -123,6 +123,14 @@ fn wrong_usage_says_what_would_be_right() {
             "qos-client report --json",
             "--json is for udp, http, clients, load, compare and analyze",
         ),
+        (
+            "qos-client analyze a.pcapng --loss-deadline 18446744073709551615s",
+            "the loss deadline is 1ms to 1m, not",
+        ),
+        (
+            "qos-client http --requests 3 --rate 1e-25",
+            "a rate is 0.001 to 100000 requests a second, not",
+        ),
         ("qos-client http --timeout 0", "--timeout is 1ms to 10m"),
         (
             "qos-client compare --requests 0",

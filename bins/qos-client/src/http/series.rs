@@ -8,6 +8,7 @@
 //! difference between the two figures shows its size.
 
 use std::io;
+use std::ops::RangeInclusive;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
@@ -26,8 +27,8 @@ pub const MAX_REQUESTS: u32 = 1_000_000;
 pub const MAX_CLIENTS: u32 = 512;
 /// Requests under way at most in an open loop, when nothing is said.
 const OPEN_LOOP_CLIENTS: u32 = 256;
-/// The highest rate.
-const MAX_RATE: f64 = 100_000.0;
+/// The lowest rate, a request in 17 minutes, and the highest.
+const RATES: RangeInclusive<f64> = 0.001..=100_000.0;
 /// A client's buffers are on the heap.
 const STACK: usize = 256 * 1024;
 /// The longest sleep between two looks at the stop flag.
@@ -64,7 +65,11 @@ pub enum SeriesError {
     #[error("1 to {MAX_CLIENTS} requests can be under way at once, not {0}")]
     Clients(u64),
     /// Not a rate that can be kept.
-    #[error("a rate is above 0 and at most {MAX_RATE} requests a second, not {0}")]
+    #[error(
+        "a rate is {low} to {high} requests a second, not {0}",
+        low = RATES.start(),
+        high = RATES.end()
+    )]
     Rate(f64),
 }
 
@@ -77,7 +82,7 @@ impl Series {
         clients: Option<u64>,
     ) -> Result<Series, SeriesError> {
         let (pace, usual) = match rate {
-            Some(rate) if rate > 0.0 && rate <= MAX_RATE => (Pace::Open(rate), OPEN_LOOP_CLIENTS),
+            Some(rate) if RATES.contains(&rate) => (Pace::Open(rate), OPEN_LOOP_CLIENTS),
             Some(rate) => return Err(SeriesError::Rate(rate)),
             None => (Pace::Closed, 1),
         };
@@ -143,7 +148,11 @@ struct Sample {
 /// What the clients share.
 #[derive(Default)]
 struct Shared {
+    /// The number of the next request that nobody has taken.
     next: AtomicU32,
+    /// Requests that were due and were made: one that is waited for when the user ends the series
+    /// never was.
+    made: AtomicU32,
     samples: Mutex<Vec<Sample>>,
     failures: Mutex<Vec<Unreachable>>,
     ended: Mutex<Duration>,
@@ -198,7 +207,7 @@ pub fn run(
     let ended = shared.ended.into_inner().unwrap_or_default();
     let seconds = ended.saturating_sub(start).as_secs_f64();
     Ok(Outcome {
-        made: shared.next.into_inner().min(series.requests()),
+        made: shared.made.into_inner(),
         answered: samples.len() as u32,
         refused: count(|sample| sample.status >= 400),
         hits: count(|sample| matches!(sample.cache, CacheVerdict::Hit { .. })),
@@ -237,6 +246,7 @@ fn ask_in_turn(
             }
             clock::sleep_until(due.min(clock::now() + NAP));
         }
+        shared.made.fetch_add(1, Ordering::Relaxed);
         let sent = clock::now();
         let fetched = fetch(endpoint, &series.request, interrupt);
         let ended = clock::now();
