@@ -5,7 +5,7 @@
 //! is left alone: the row goes to the next free name instead.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Read as _, Seek as _, SeekFrom, Write as _};
+use std::io::{self, BufRead as _, BufReader, Read as _, Seek as _, SeekFrom, Write as _};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -99,8 +99,8 @@ fn lock(file: &File) -> io::Result<()> {
     }
 }
 
-/// What must be written before a row: the header into an empty file, an end of line after a row
-/// that was cut short, nothing otherwise. `None` when the file is not one of ours.
+/// What must be written before a row: the header into an empty file, the end of a row that was cut
+/// short, nothing otherwise. `None` when the file is not one of ours.
 fn what_precedes(file: &mut File, header: &[u8]) -> io::Result<Option<Vec<u8>>> {
     let length = file.metadata()?.len();
     if length == 0 {
@@ -119,9 +119,30 @@ fn what_precedes(file: &mut File, header: &[u8]) -> io::Result<Option<Vec<u8>>> 
     file.read_exact(&mut last)?;
     Ok(Some(if last == *b"\n" {
         Vec::new()
+    } else if is_within_quotes(file)? {
+        b"\"\r\n".to_vec()
     } else {
         b"\r\n".to_vec()
     }))
+}
+
+/// Whether the file ends within a quoted field, where an end of line ends no row: quotes come in
+/// pairs, those that stand for a quote among them (RFC 4180 §2).
+fn is_within_quotes(file: &mut File) -> io::Result<bool> {
+    file.seek(SeekFrom::Start(0))?;
+    let mut reader = BufReader::new(file);
+    let mut within = false;
+    loop {
+        let piece = reader.fill_buf()?;
+        if piece.is_empty() {
+            return Ok(within);
+        }
+        within = piece
+            .iter()
+            .fold(within, |within, byte| within ^ (*byte == b'"'));
+        let length = piece.len();
+        reader.consume(length);
+    }
 }
 
 /// Whether it is our header, also with the line end that an editor may have left.

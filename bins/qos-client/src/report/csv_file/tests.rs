@@ -99,6 +99,30 @@ fn a_row_that_was_cut_short_does_not_swallow_the_next() {
 }
 
 #[test]
+fn nor_does_one_that_was_cut_short_within_quotes() {
+    // "a,""b""" is a,"b" by RFC 4180: cut after each of its bytes.
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.csv");
+    let mut first = row(1, "udp a:1");
+    first.set("via", Cell::Text("a,\"b\"".to_owned()));
+    append(&path, &[first]).unwrap();
+    let whole = fs::read_to_string(&path).unwrap();
+    let quoted = "\"a,\"\"b\"\"\"";
+    let begin = whole.find(quoted).unwrap();
+    for length in 1..=quoted.len() {
+        fs::write(&path, &whole[..begin + length]).unwrap();
+        append(&path, &[row(2, "udp b:1")]).unwrap();
+        append(&path, &[row(3, "udp c:1")]).unwrap();
+        let all = fs::read(&path).unwrap();
+        let mut reader = csv::ReaderBuilder::new().flexible(true).from_reader(&*all);
+        let rows: Vec<csv::StringRecord> = reader.records().map(Result::unwrap).collect();
+        assert_eq!(rows.len(), 3, "cut after {length}: {rows:?}");
+        assert_eq!((&rows[1][8], &rows[2][8]), ("udp b:1", "udp c:1"));
+        assert_eq!(rows[2].len(), COLUMNS.len());
+    }
+}
+
+#[test]
 fn text_from_the_network_is_no_formula() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("a.csv");
