@@ -175,7 +175,7 @@ pub fn response_head(
     }
     let received = protocol(head.version);
     Ok(built
-        .field("Via", format!("{received} {PSEUDONYM}"))?
+        .field("Via", [received, " ", PSEUDONYM].concat())?
         .finish())
 }
 

@@ -1,7 +1,6 @@
 //! This proxy as one hop of several on the way of a request: what it says of itself and of the
 //! client (Via, Forwarded), and how it knows a request that has been here before.
 
-use std::fmt::Write as _;
 use std::hash::{BuildHasher, RandomState};
 use std::net::IpAddr;
 
@@ -10,6 +9,7 @@ use netio::http::server::Request;
 use netproto::http::fields::Fields;
 use netproto::http::version::Version;
 use netproto::http::write::{self, SerializeError};
+use smallvec::{SmallVec, smallvec};
 
 /// The name of this proxy in Via, Cache-Status and Proxy-Status.
 pub const PSEUDONYM: &str = "proxyd";
@@ -55,7 +55,7 @@ impl Hop {
         fields: &Fields<'_, '_>,
         version: Version,
     ) -> Result<(), SerializeError> {
-        let own = [protocol(version), " ", &self.name].concat();
+        let own = [protocol(version), " ", &self.name];
         appended(out, "Via", fields, &own)
     }
 
@@ -74,21 +74,22 @@ impl Hop {
             Fields::none()
         };
         let first = |name| believed.first(name);
-        let mut value = match client {
-            IpAddr::V4(client) => format!("for={client}"),
-            IpAddr::V6(client) => format!("for=\"[{client}]\""),
+        let scheme = if request.is_tls { "https" } else { "http" };
+        let address = text_of(client);
+        let address = address.as_str();
+        let mut own: SmallVec<[&str; 8]> = match client {
+            IpAddr::V4(_) => smallvec!["for=", address],
+            IpAddr::V6(_) => smallvec!["for=\"[", address, "]\""],
         };
         if !request.head.host.is_empty() {
-            // An authority holds neither a quote nor a backslash. Writing to a String cannot fail.
-            let _ = write!(value, ";host=\"{host}\"");
+            // An authority holds neither a quote nor a backslash.
+            own.extend([";host=\"", host, "\""]);
             let said = first("x-forwarded-host").unwrap_or(host.as_bytes());
             write::field(out, "X-Forwarded-Host", said)?;
         }
-        let scheme = if request.is_tls { "https" } else { "http" };
-        value.push_str(";proto=");
-        value.push_str(scheme);
-        appended(out, "Forwarded", &believed, &value)?;
-        appended(out, "X-Forwarded-For", &believed, &client.to_string())?;
+        own.extend([";proto=", scheme]);
+        appended(out, "Forwarded", &believed, &own)?;
+        appended(out, "X-Forwarded-For", &believed, &[address])?;
         let said = first("x-forwarded-proto").unwrap_or(scheme.as_bytes());
         write::field(out, "X-Forwarded-Proto", said)
     }
@@ -106,18 +107,42 @@ pub fn protocol(version: Version) -> &'static str {
     }
 }
 
-/// Appends a list: its members among `before`, then `own`.
+/// What [`IpAddr`] says of itself, in a tenth of the instructions for IPv4: it is wanted for every
+/// request.
+fn text_of(address: IpAddr) -> String {
+    let IpAddr::V4(address) = address else {
+        return address.to_string();
+    };
+    let mut text = String::with_capacity("255.255.255.255".len());
+    for octet in address.octets() {
+        if !text.is_empty() {
+            text.push('.');
+        }
+        text.push_str(itoa::Buffer::new().format(octet));
+    }
+    text
+}
+
+/// Appends a list: its members among `before`, then `own`, which is one member in pieces.
 fn appended(
     out: &mut Vec<u8>,
     name: &str,
     before: &Fields<'_, '_>,
-    own: &str,
+    own: &[&str],
 ) -> Result<(), SerializeError> {
-    let mut value = Vec::with_capacity(own.len());
-    for member in before.members(name) {
-        value.extend_from_slice(member);
-        value.extend_from_slice(b", ");
+    let before = before.members(name).flat_map(|member| [member, b", "]);
+    let own = own.iter().map(|piece| piece.as_bytes());
+    write::field_in_pieces(out, name, before.chain(own))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_address_is_written_as_its_text() {
+        for text in ["0.0.0.0", "127.0.0.1", "255.255.255.255", "2001:db8::1"] {
+            assert_eq!(text_of(text.parse().unwrap()), text);
+        }
     }
-    value.extend_from_slice(own.as_bytes());
-    write::field(out, name, &value)
 }

@@ -1,42 +1,57 @@
 //! The field section of a head: borrowed, in the order it was sent.
 
 use httparse::Header;
-use smallvec::SmallVec;
 
 use super::grammar::trim_blanks;
 
 /// How many fields a head may have before its parse needs the heap. Browsers send about fifteen.
 pub(super) const SLOTS_ON_STACK: usize = 24;
 
-/// Room for the fields of one head, kept on the caller's stack. Making it costs nothing.
-#[derive(Debug, Default)]
+/// Room for the fields of one head, kept on the caller's stack.
+#[derive(Debug)]
 pub struct FieldSlots<'b> {
-    slots: SmallVec<[Header<'b>; SLOTS_ON_STACK]>,
+    few: [Header<'b>; SLOTS_ON_STACK],
+    /// Instead, when a head has more.
+    many: Vec<Header<'b>>,
+}
+
+impl Default for FieldSlots<'_> {
+    fn default() -> Self {
+        FieldSlots::new()
+    }
 }
 
 impl<'b> FieldSlots<'b> {
     /// Empty slots.
     #[inline]
-    pub fn new() -> FieldSlots<'b> {
+    pub const fn new() -> FieldSlots<'b> {
         FieldSlots {
-            slots: SmallVec::new(),
+            few: [httparse::EMPTY_HEADER; SLOTS_ON_STACK],
+            many: Vec::new(),
         }
     }
 
-    /// Exactly `count` slots, empty.
+    /// Exactly `count` slots, to be filled from the first on.
     #[inline]
     pub(crate) fn reset(&mut self, count: usize) -> &mut [Header<'b>] {
-        self.slots.clear();
-        self.slots
-            .extend(std::iter::repeat_n(httparse::EMPTY_HEADER, count));
-        &mut self.slots
+        if count <= SLOTS_ON_STACK {
+            self.many.clear();
+            return &mut self.few[..count];
+        }
+        self.many.resize(count, httparse::EMPTY_HEADER);
+        &mut self.many
     }
 
     /// The first `count` slots, which hold the fields of a head.
     #[inline]
     pub(crate) fn filled(&self, count: usize) -> Fields<'_, 'b> {
+        let slots = if self.many.is_empty() {
+            &self.few[..]
+        } else {
+            &self.many
+        };
         Fields {
-            list: &self.slots[..count],
+            list: &slots[..count],
         }
     }
 }

@@ -59,10 +59,17 @@ pub fn check_field(name: &str, value: &[u8]) -> Result<(), SerializeError> {
     if !is_token(name.as_bytes()) {
         return Err(SerializeError::FieldName);
     }
-    if !value.iter().copied().all(is_field_value) {
+    if !is_whole_field_value(value) {
         return Err(SerializeError::FieldValue);
     }
     Ok(())
+}
+
+/// Looks at every byte, wrong or not: so many at a time are cheaper than an early end.
+fn is_whole_field_value(value: &[u8]) -> bool {
+    value
+        .iter()
+        .fold(true, |all, byte| all & is_field_value(*byte))
 }
 
 /// Appends `NAME: VALUE CRLF`. On an error nothing is written.
@@ -71,6 +78,28 @@ pub fn field(out: &mut Vec<u8>, name: &str, value: &[u8]) -> Result<(), Serializ
     out.extend_from_slice(name.as_bytes());
     out.extend_from_slice(b": ");
     out.extend_from_slice(value);
+    out.extend_from_slice(CRLF);
+    Ok(())
+}
+
+/// Appends `NAME: VALUE CRLF` with the value in pieces, one behind the other. On an error nothing is
+/// written.
+pub fn field_in_pieces<'p>(
+    out: &mut Vec<u8>,
+    name: &str,
+    pieces: impl IntoIterator<Item = &'p [u8]>,
+) -> Result<(), SerializeError> {
+    let before = out.len();
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    let value = out.len();
+    for piece in pieces {
+        out.extend_from_slice(piece);
+    }
+    if let Err(error) = check_field(name, &out[value..]) {
+        out.truncate(before);
+        return Err(error);
+    }
     out.extend_from_slice(CRLF);
     Ok(())
 }
@@ -87,4 +116,37 @@ pub fn end_of_head(out: &mut Vec<u8>) {
 
 fn decimal(out: &mut Vec<u8>, value: u64) {
     out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes());
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_value_is_written_whole_or_not_at_all_in_however_many_pieces_it_comes() {
+        for (pieces, line) in [
+            (&["a, b"][..], "X: a, b\r\n"),
+            (&["a", ", ", "\u{e9}\t"], "X: a, \u{e9}\t\r\n"),
+            (&["", ""], "X: \r\n"),
+            (&["a\r\n", "b"], ""),
+            (&["a", "\n"], ""),
+            (&["a", "b\0"], ""),
+            (&["a long one that ends badly: \x7f"], ""),
+        ] {
+            let mut out = b"before\r\n".to_vec();
+            let bytes = pieces.iter().map(|piece| piece.as_bytes());
+            let written = field_in_pieces(&mut out, "X", bytes);
+            let mut whole = b"before\r\n".to_vec();
+            let written_whole = field(&mut whole, "X", pieces.concat().as_bytes());
+            assert_eq!((&whole, written_whole), (&out, written), "{pieces:?}");
+            assert_eq!(out, ["before\r\n", line].concat().as_bytes());
+            assert_eq!(written.is_ok(), !line.is_empty());
+        }
+        let mut out = Vec::new();
+        let refused = field_in_pieces(&mut out, "not a token", [&b"a"[..]]);
+        assert_eq!(
+            (refused, &out[..]),
+            (Err(SerializeError::FieldName), &[][..])
+        );
+    }
 }
