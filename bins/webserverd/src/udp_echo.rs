@@ -20,7 +20,7 @@ use netio::udp::admission::{Admission, AdmissionCounters};
 use netio::udp::rate::RateLimits;
 use netio::udp::source::SourceRule;
 use netio::udp::stamping::stamp_probes;
-use netio::udp::{ReceiveBatch, SendBatch, Sent, Socket, Train};
+use netio::udp::{BATCH, ReceiveBatch, SendBatch, Sent, Socket, Train};
 use netproto::probe::Node;
 use tokio::io::unix::AsyncFd;
 
@@ -130,6 +130,7 @@ impl Echo {
                 Err(error) if error.kind() == io::ErrorKind::Interrupted => continue,
                 Err(error) => return Err(error),
             };
+            let is_emptied = places.len() < BATCH;
             let (admission, counters) = (&mut self.admission, &self.counters);
             let now = Instant::now();
             stamp_probes(&mut self.received, places.clone(), Node::Echo, now);
@@ -146,6 +147,9 @@ impl Echo {
             });
             let sent = self.answers.send(socket, answers).await?;
             self.count(&sent, socket.get_ref().new_kernel_drops());
+            if is_emptied {
+                return Ok(false);
+            }
         }
         Ok(true)
     }

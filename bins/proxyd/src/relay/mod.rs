@@ -194,9 +194,12 @@ impl Relay {
                 return Ok(false);
             }
             self.received.clear();
-            let answered = self.receive_of(&ready);
+            let share = share_of(ready.len());
+            let answered = self.receive_of(&ready, share);
             // All sessions with something were told, and none was cut short for want of room.
-            let emptied = ready.len() < BATCH && self.received.room() > 0;
+            let is_whole = |(_, places): &(_, Range<usize>)| places.len() < share;
+            let emptied =
+                ready.len() < BATCH && self.received.room() > 0 && answered.iter().all(is_whole);
             // Not before they were received: none is to leave before it is due.
             let now = Instant::now();
             for (_, places) in &answered {
@@ -246,16 +249,20 @@ impl Relay {
         Ok(true)
     }
 
-    /// Receives on the sockets of `ready` sessions as far as there is room; the rest is told again.
-    /// Returns which session has what.
-    fn receive_of(&mut self, ready: &[SessionId]) -> SmallVec<[(SessionId, Range<usize>); BATCH]> {
+    /// Receives on the sockets of `ready` sessions, up to `share` trains of each and as far as there
+    /// is room; the rest is told again. Returns which session has what.
+    fn receive_of(
+        &mut self,
+        ready: &[SessionId],
+        share: usize,
+    ) -> SmallVec<[(SessionId, Range<usize>); BATCH]> {
         let now = Instant::now();
         let mut answered = SmallVec::new();
         for &id in ready {
             let Some(session) = self.sessions.session(id) else {
                 continue;
             };
-            match self.received.receive(&session.upstream) {
+            match self.received.receive_up_to(share, &session.upstream) {
                 Ok(places) => {
                     let drops = session.upstream.new_kernel_drops();
                     self.counters.kernel_drops.add(u64::from(drops));
@@ -335,6 +342,12 @@ impl Relay {
         }
         Ok(())
     }
+}
+
+/// How many trains one of so many sessions may have of a batch: twice its part, so that few of them
+/// take two calls, and none makes the others wait.
+fn share_of(sessions: usize) -> usize {
+    (2 * BATCH).div_ceil(sessions.max(1)).min(BATCH)
 }
 
 /// Sends datagrams to the target, each on the socket of its session.

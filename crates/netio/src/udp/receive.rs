@@ -68,17 +68,24 @@ impl ReceiveBatch {
     }
 
     /// Receives what `socket` has, behind what is already here, and returns the places of the new
-    /// trains: at least one.
+    /// trains: at least one. Fewer than there was room for were all.
     ///
     /// # Errors
     /// `WouldBlock` when the socket has nothing or no room is left; on a connected socket also what
     /// an ICMP message reported of an earlier send (`ConnectionRefused`).
     pub fn receive(&mut self, socket: &Socket) -> io::Result<Range<usize>> {
+        self.receive_up_to(BATCH, socket)
+    }
+
+    /// As [`ReceiveBatch::receive`], but no more than `most` trains: who asks many sockets for a few
+    /// each does not have room made for more.
+    pub fn receive_up_to(&mut self, most: usize, socket: &Socket) -> io::Result<Range<usize>> {
         let first = self.filled;
-        if first == BATCH {
+        let end = BATCH.min(first + most);
+        if first == end {
             return Err(io::ErrorKind::WouldBlock.into());
         }
-        for index in first..BATCH {
+        for index in first..end {
             let slot = &mut self.slots[index];
             slot.iovec.iov_base = self.payloads[index * STRIDE..].as_mut_ptr().cast();
             slot.iovec.iov_len = SLOT;
@@ -90,7 +97,7 @@ impl ReceiveBatch {
             header.msg_control = slot.control.as_mut_ptr();
             header.msg_controllen = Control::CAPACITY as _;
         }
-        let headers = &mut self.headers[first..];
+        let headers = &mut self.headers[first..end];
         // SAFETY: the descriptor is open; each header points to an address, a control buffer and
         // one part of `payloads`, with their lengths, all of which `self` owns and nothing else
         // refers to while this borrows it mutably.
