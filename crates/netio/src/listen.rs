@@ -1,10 +1,17 @@
 //! Listening sockets: one a worker on the same address, spread by the kernel.
 
-use std::io;
-use std::net::{SocketAddr, TcpListener};
+#![expect(
+    unsafe_code,
+    reason = "tokio takes a socket that is not its own only by a promise"
+)]
 
+use std::io;
+use std::net::{SocketAddr, TcpListener, TcpStream};
+
+use rustix::net::{SocketFlags, acceptfrom_with};
 use socket2::{Domain, Protocol, Socket, Type};
 use thiserror::Error;
+use tokio::io::unix::AsyncFd;
 
 /// How many connections the kernel keeps that no worker has accepted yet.
 const BACKLOG: i32 = 4096;
@@ -71,6 +78,28 @@ fn bind_group(address: SocketAddr, count: usize) -> io::Result<Vec<Socket>> {
         }
     }
     Ok(sockets)
+}
+
+/// Registers a listener with the tokio runtime of this thread, which must be one with I/O enabled.
+///
+/// # Errors
+/// The runtime cannot take it.
+pub(crate) fn register(listener: TcpListener) -> io::Result<AsyncFd<TcpListener>> {
+    // SAFETY: the listener owns its descriptor, which nothing closes or replaces before it is
+    // dropped, so `as_raw_fd` names the same open descriptor for as long.
+    unsafe { AsyncFd::register(listener) }.map_err(io::Error::from)
+}
+
+/// The next connection that waits, non-blocking, and who made it. The runtime, which tokio's own
+/// listener would tell of it, does not know it yet.
+///
+/// # Errors
+/// `WouldBlock` when none waits; the system's own.
+pub(crate) fn accept(listener: &TcpListener) -> io::Result<(TcpStream, SocketAddr)> {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let (descriptor, peer) = acceptfrom_with(listener, flags)?;
+    let peer = peer.ok_or(io::ErrorKind::ConnectionAborted)?;
+    Ok((descriptor.into(), peer.try_into()?))
 }
 
 fn bind(address: SocketAddr, shared: bool) -> io::Result<Socket> {

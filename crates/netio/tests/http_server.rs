@@ -356,6 +356,31 @@ fn the_answer_to_head_has_the_length_and_no_body() {
 }
 
 #[test]
+fn the_last_answer_comes_whole_whoever_makes_it_the_last() {
+    let server = Running::start();
+    for request in [
+        // The connection is closed at once: nothing more can come.
+        "GET /large HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n",
+        "GET /large HTTP/1.0\r\n\r\n",
+        "POST /small HTTP/1.0\r\nContent-Length: 2\r\n\r\nhi",
+        // Something has come: closed at once, the connection would be reset.
+        "GET /small HTTP/1.0\r\n\r\nGET /small HTTP/1.0\r\n\r\n",
+    ] {
+        let mut stream = TcpStream::connect(server.address).unwrap();
+        stream.set_read_timeout(Some(PATIENCE)).unwrap();
+        stream.write_all(request.as_bytes()).unwrap();
+        let mut answer = Vec::new();
+        // An end, and not a reset.
+        stream.read_to_end(&mut answer).unwrap();
+        let head = answer.windows(4).position(|end| end == b"\r\n\r\n");
+        let body = answer.len() - head.unwrap() - 4;
+        let length = format!("\r\nContent-Length: {body}\r\n");
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.contains(&length), "{request}: {body} bytes of body");
+    }
+}
+
+#[test]
 fn a_body_can_be_read_left_or_refused_and_the_next_request_is_found() {
     let server = Running::start();
     let requests = "POST /read HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\n\r\nhello\

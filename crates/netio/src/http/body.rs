@@ -211,6 +211,11 @@ pub(super) struct Unread {
 }
 
 impl Unread {
+    /// Whether nothing is left.
+    pub(super) fn is_done(&self) -> bool {
+        self.decoder.is_done()
+    }
+
     /// Whether the connection may go on behind it. A client that was never told to go on may or
     /// may not send its body: nobody can tell (RFC 9110 §10.1.1).
     pub(super) fn can_be_drained(&self) -> bool {

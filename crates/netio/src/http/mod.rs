@@ -2,7 +2,7 @@
 //! TCP.
 //!
 //! [`transport`] is the ground of both sides: a stream with its buffers and its deadline; `stream`
-//! is plain TCP or TLS, or either through a worse network ([`toxic`]).
+//! is plain TCP (`tcp`) or TLS, or either through a worse network ([`toxic`]).
 //! [`server`] accepts and holds the bounds, [`door`] says who may connect and ask how often,
 //! `connection` runs one connection, and a program answers through [`server::Service`] with a
 //! [`response::Response`], which may carry a [`mod@file`]. [`client`] is the other side, and [`pool`]
@@ -21,6 +21,7 @@ pub mod pool;
 pub mod response;
 pub mod server;
 mod stream;
+mod tcp;
 pub mod toxic;
 pub mod transport;
 pub mod tunnel;

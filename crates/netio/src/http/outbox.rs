@@ -5,11 +5,9 @@ use std::collections::VecDeque;
 use std::io::{self, IoSlice};
 use std::ops::Range;
 use std::task::{Context, Poll, ready};
-use std::time::Duration;
 
 use bytes::Bytes;
 use smallvec::SmallVec;
-use socket2::SockRef;
 
 use super::buffer::Buffers;
 use super::file::FilePart;
@@ -32,6 +30,8 @@ pub struct Outbox {
     /// How much of the first piece is written.
     written: usize,
     pending: u64,
+    /// Whether the stream ends behind it.
+    is_last: bool,
 }
 
 #[derive(Debug)]
@@ -51,7 +51,14 @@ impl Outbox {
             pieces: VecDeque::new(),
             written: 0,
             pending: 0,
+            is_last: false,
         }
+    }
+
+    /// Nothing is pushed any more, and the connection is closed as soon as all of it is handed to the
+    /// kernel, which then sends its end in the same segment as the last bytes.
+    pub(super) fn end_behind(&mut self) {
+        self.is_last = true;
     }
 
     /// Bytes not yet handed to the kernel.
@@ -139,7 +146,8 @@ impl Outbox {
     ) -> Poll<io::Result<u64>> {
         if self.pieces.is_empty() && self.assigned == 0 {
             // The common case: one run of rendered bytes.
-            return stream.poll_send(&self.rendered[self.written..], context);
+            let bytes = &self.rendered[self.written..];
+            return stream.poll_send(bytes, self.is_last, context);
         }
         self.assign_rendered();
         if let Some(Piece::File(part)) = self.pieces.front() {
@@ -147,13 +155,13 @@ impl Outbox {
         }
         let mut slices = SmallVec::<[IoSlice<'_>; GATHERED]>::new();
         let mut skip = self.written;
-        let mut before_file = false;
+        let mut more = self.is_last;
         for piece in &self.pieces {
             let bytes = match piece {
                 Piece::Rendered(range) => &self.rendered[range.clone()],
                 Piece::Shared(bytes) => &bytes[..],
                 Piece::File(_) => {
-                    before_file = true;
+                    more = true;
                     break;
                 }
             };
@@ -163,7 +171,7 @@ impl Outbox {
             slices.push(IoSlice::new(&bytes[skip..]));
             skip = 0;
         }
-        stream.poll_send_vectored(&slices, before_file, context)
+        stream.poll_send_vectored(&slices, more, context)
     }
 
     fn poll_send_file(
@@ -172,7 +180,6 @@ impl Outbox {
         context: &mut Context<'_>,
         stream: &mut Stream,
     ) -> Poll<io::Result<u64>> {
-        check(part, stream)?;
         let (offset, length) = (part.range.start, part.length());
         let sent =
             ready!(stream.poll_send_file(&*part.file, offset, length, &self.buffers, context))?;
@@ -182,10 +189,7 @@ impl Outbox {
                 "the file became shorter while it was sent",
             )));
         }
-        if sent == length {
-            // No step follows that would look again.
-            check(part, stream)?;
-        }
+        check(part, stream)?;
         Poll::Ready(Ok(sent))
     }
 
@@ -249,8 +253,7 @@ fn check(part: &FilePart, stream: &Stream) -> io::Result<()> {
     if part.file.stands()? {
         return Ok(());
     }
-    // It fails only for a connection that is broken already.
-    let _ = SockRef::from(stream.tcp()).set_linger(Some(Duration::ZERO));
+    stream.reset_at_end();
     Err(io::Error::new(
         io::ErrorKind::InvalidData,
         "the file was written to while it was sent",

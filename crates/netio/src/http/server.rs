@@ -1,14 +1,13 @@
 //! The server's side: accepting, its bounds, and what a program must answer.
 
 use std::io;
-use std::net::SocketAddr;
+use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::rc::Rc;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use netproto::http::head::RequestHead;
 use netproto::http::limits::Limits;
-use tokio::net::{TcpListener, TcpStream};
 use tracing::warn;
 
 use super::body::RequestBody;
@@ -18,6 +17,7 @@ use super::door::{Door, TurnedAway};
 use super::response::Response;
 use super::toxic::ToxicSource;
 use crate::access_log::AccessLog;
+use crate::listen;
 use crate::shutdown::Stop;
 use crate::telemetry::HttpCounters;
 use crate::tls::Tls;
@@ -25,6 +25,9 @@ use crate::watch::Watch;
 
 /// How long accepting pauses when the process or the system has no descriptor left.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+/// How many connections are accepted before those that are open have their turn.
+const ACCEPTS_PER_TURN: usize = 64;
 
 /// A program that answers requests.
 pub trait Service: 'static {
@@ -134,7 +137,7 @@ pub struct Server<S> {
 /// # Errors
 /// A listener cannot be registered with the runtime.
 pub async fn serve<S: Service>(
-    listeners: Vec<std::net::TcpListener>,
+    listeners: Vec<TcpListener>,
     server: Rc<Server<S>>,
     stop: Stop,
 ) -> io::Result<()> {
@@ -150,34 +153,42 @@ pub async fn serve<S: Service>(
 }
 
 async fn accept_at<S: Service>(
-    listener: std::net::TcpListener,
+    listener: TcpListener,
     server: Rc<Server<S>>,
     stop: Stop,
 ) -> io::Result<()> {
-    let listener = TcpListener::from_std(listener)?;
+    let listener = listen::register(listener)?;
     let _gate = server.watch.gate();
     let mut requested = std::pin::pin!(stop.requested());
     loop {
-        let accepted = tokio::select! {
+        let mut ready = tokio::select! {
             biased;
             () = &mut requested => break,
-            accepted = listener.accept(), if server.settings.door.has_room() => accepted,
+            ready = listener.readable(), if server.settings.door.has_room() => ready?,
             () = tokio::time::sleep(ACCEPT_PAUSE), if !server.settings.door.has_room() => continue,
         };
-        match accepted {
-            Ok((stream, client)) => welcome(&server, stream, client),
-            Err(error) => pause_after(&error, &server).await,
-        }
-    }
-    // What waits in the kernel's queue has been promised a connection. It is asked directly: the
-    // runtime may say that nothing is ready when it only wants another task to have its turn.
-    let listener = listener.into_std()?;
-    loop {
-        match listener.accept() {
-            Ok((stream, client)) => {
-                stream.set_nonblocking(true)?;
-                welcome(&server, TcpStream::from_std(stream)?, client);
+        for _ in 0..ACCEPTS_PER_TURN {
+            if !server.settings.door.has_room() {
+                break;
             }
+            match listen::accept(listener.get_ref()) {
+                Ok((stream, client)) => welcome(&server, stream, client),
+                Err(error) if error.kind() == io::ErrorKind::WouldBlock => {
+                    ready.clear_ready();
+                    break;
+                }
+                Err(error) => {
+                    pause_after(&error, &server).await;
+                    break;
+                }
+            }
+        }
+        tokio::task::yield_now().await;
+    }
+    // What waits in the kernel's queue has been promised a connection.
+    loop {
+        match listen::accept(listener.get_ref()) {
+            Ok((stream, client)) => welcome(&server, stream, client),
             Err(error) if is_the_clients(&error) => {}
             Err(_) => return Ok(()),
         }
@@ -196,11 +207,7 @@ fn welcome<S: Service>(server: &Rc<Server<S>>, stream: TcpStream, client: Socket
     let server = Rc::clone(server);
     // Taken before the task runs: the watch must know of it even if stopping begins first.
     let sentry = server.watch.post();
-    tokio::task::spawn_local(async move {
-        connection::run(&server, stream, client, sentry).await;
-        server.counters.open.subtract(1);
-        drop(pass);
-    });
+    tokio::task::spawn_local(connection::run(server, stream, client, sentry, pass));
 }
 
 /// A connection that ended before it was accepted.

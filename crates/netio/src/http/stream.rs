@@ -2,28 +2,30 @@
 //! nobody knows which it is.
 
 use std::io::{self, IoSlice};
-use std::os::fd::AsFd;
+use std::os::fd::{AsFd, BorrowedFd};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use rustix::buffer::spare_capacity;
-use rustix::net::{SendAncillaryBuffer, SendFlags, sendmsg};
-use tokio::io::{AsyncRead, AsyncWrite, Interest, ReadBuf};
+use rustix::net::{SendAncillaryBuffer, SendFlags, send, sendmsg};
+use socket2::SockRef;
+use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::net::TcpStream;
 use tokio_rustls::server::TlsStream;
 
 use super::buffer::{BUFFER_BYTES, Buffers, ReadBuffer};
+use super::tcp::Tcp;
 use super::toxic::{Impaired, Toxics};
 
-/// How much of a file one call hands to the kernel: after it, other connections have their turn.
-const FILE_STEP: u64 = 512 * 1024;
+/// How much of a file one call hands to the kernel.
+const FILE_STEP: u64 = 1024 * 1024;
 
 /// A connected stream.
 #[derive(Debug)]
 pub(super) enum Stream {
     /// As it is.
-    Plain(TcpStream),
+    Plain(Tcp),
     /// Encrypted, as the server's side. Boxed: a plain one need not be as large.
     Tls(Box<TlsStream<TcpStream>>),
     /// Either of them through a worse network.
@@ -32,7 +34,7 @@ pub(super) enum Stream {
 
 impl From<TcpStream> for Stream {
     fn from(tcp: TcpStream) -> Stream {
-        Stream::Plain(tcp)
+        Stream::Plain(Tcp::Known(tcp))
     }
 }
 
@@ -56,12 +58,25 @@ impl Stream {
         }
     }
 
-    /// The TCP connection below.
-    pub(super) fn tcp(&self) -> &TcpStream {
+    /// Whether what it took has gone to the kernel, and its end needs no word.
+    pub(super) fn is_plain(&self) -> bool {
+        matches!(self, Stream::Plain(_))
+    }
+
+    /// The descriptor of the TCP connection below; none if that is lost.
+    pub(super) fn descriptor(&self) -> Option<BorrowedFd<'_>> {
         match self {
-            Stream::Plain(tcp) => tcp,
-            Stream::Tls(tls) => tls.get_ref().0,
-            Stream::Impaired(impaired) => impaired.below().tcp(),
+            Stream::Plain(tcp) => tcp.descriptor(),
+            Stream::Tls(tls) => Some(tls.get_ref().0.as_fd()),
+            Stream::Impaired(impaired) => impaired.below().descriptor(),
+        }
+    }
+
+    /// Makes its end a reset: what the kernel still holds of what was sent is given up.
+    pub(super) fn reset_at_end(&self) {
+        if let Some(descriptor) = self.descriptor() {
+            // It fails only for a connection that is broken already.
+            let _ = SockRef::from(&descriptor).set_linger(Some(Duration::ZERO));
         }
     }
 
@@ -109,11 +124,7 @@ impl Stream {
         }
         match self {
             // Peeked, because readiness alone may be left over from an earlier read.
-            Stream::Plain(tcp) => {
-                let mut byte = [0];
-                tcp.poll_peek(context, &mut ReadBuf::new(&mut byte))
-                    .map_ok(drop)
-            }
+            Stream::Plain(tcp) => tcp.poll_peek(context).map_ok(drop),
             Stream::Tls(_) | Stream::Impaired(_) => {
                 self.poll_fill(input, BUFFER_BYTES, context).map_ok(drop)
             }
@@ -128,7 +139,7 @@ impl Stream {
         context: &mut Context<'_>,
     ) -> Poll<()> {
         let came = match self {
-            Stream::Plain(tcp) => ready!(tcp.poll_peek(context, &mut ReadBuf::new(&mut [0]))),
+            Stream::Plain(tcp) => ready!(tcp.poll_peek(context)),
             Stream::Tls(_) | Stream::Impaired(_) => {
                 ready!(self.poll_fill(input, BUFFER_BYTES, context))
             }
@@ -142,31 +153,32 @@ impl Stream {
     /// Whether nothing has come and the other side has not ended, as far as is known at once.
     pub(super) fn is_quiet(&mut self) -> bool {
         match self {
-            Stream::Plain(tcp) => matches!(
-                tcp.try_read(&mut [0]),
-                Err(error) if error.kind() == io::ErrorKind::WouldBlock
-            ),
+            Stream::Plain(tcp) => tcp.is_quiet(),
             // Only clients ask, and clients do not encrypt.
             Stream::Tls(_) | Stream::Impaired(_) => false,
         }
     }
 
-    /// Writes some of `bytes`.
+    /// Writes some of `bytes`. With `more` they wait in the kernel for what follows at once, to share a
+    /// segment with it.
     pub(super) fn poll_send(
         &mut self,
         bytes: &[u8],
+        more: bool,
         context: &mut Context<'_>,
     ) -> Poll<io::Result<u64>> {
         match self {
-            Stream::Plain(tcp) => Pin::new(tcp).poll_write(context, bytes),
+            Stream::Plain(tcp) if more => tcp.poll_write_by(context, bytes.len(), |tcp| {
+                Ok(send(tcp, bytes, SendFlags::MORE | SendFlags::NOSIGNAL)?)
+            }),
+            Stream::Plain(tcp) => tcp.poll_write(context, bytes),
             Stream::Tls(tls) => Pin::new(tls).poll_write(context, bytes),
             Stream::Impaired(impaired) => impaired.poll_send(bytes, context),
         }
         .map_ok(|count| count as u64)
     }
 
-    /// Writes some of `slices`. With `more` they wait in the kernel for what follows at once, to
-    /// share a segment with it.
+    /// Writes some of `slices`, as [`Stream::poll_send`] does.
     pub(super) fn poll_send_vectored(
         &mut self,
         slices: &[IoSlice<'_>],
@@ -174,12 +186,15 @@ impl Stream {
         context: &mut Context<'_>,
     ) -> Poll<io::Result<u64>> {
         match self {
-            Stream::Plain(tcp) if more => poll_io(tcp, context, || {
-                let mut control = SendAncillaryBuffer::default();
-                let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
-                Ok(sendmsg(&*tcp, slices, &mut control, flags)?)
-            }),
-            Stream::Plain(tcp) => Pin::new(tcp).poll_write_vectored(context, slices),
+            Stream::Plain(tcp) if more => {
+                let length = slices.iter().map(|slice| slice.len()).sum();
+                tcp.poll_write_by(context, length, |tcp| {
+                    let mut control = SendAncillaryBuffer::default();
+                    let flags = SendFlags::MORE | SendFlags::NOSIGNAL;
+                    Ok(sendmsg(tcp, slices, &mut control, flags)?)
+                })
+            }
+            Stream::Plain(tcp) => tcp.poll_write_vectored(context, slices),
             Stream::Tls(tls) => Pin::new(tls).poll_write_vectored(context, slices),
             Stream::Impaired(impaired) => impaired.poll_send_vectored(slices, context),
         }
@@ -199,11 +214,10 @@ impl Stream {
         match self {
             Stream::Plain(tcp) => {
                 let step = length.min(FILE_STEP) as usize;
-                let send = || {
+                tcp.poll_write_by(context, step, |tcp| {
                     let mut offset = offset;
-                    Ok(rustix::fs::sendfile(&*tcp, &file, Some(&mut offset), step)?)
-                };
-                poll_io(tcp, context, send)
+                    Ok(rustix::fs::sendfile(tcp, &file, Some(&mut offset), step)?)
+                })
             }
             Stream::Tls(_) | Stream::Impaired(_) => {
                 let mut piece = buffers.lend_for_writing();
@@ -223,21 +237,6 @@ impl Stream {
     }
 }
 
-/// Does `io` as soon as the stream can be written to.
-fn poll_io(
-    tcp: &TcpStream,
-    context: &mut Context<'_>,
-    mut io: impl FnMut() -> io::Result<usize>,
-) -> Poll<io::Result<usize>> {
-    loop {
-        ready!(tcp.poll_write_ready(context))?;
-        match tcp.try_io(Interest::WRITABLE, &mut io) {
-            Err(error) if error.kind() == io::ErrorKind::WouldBlock => {}
-            result => return Poll::Ready(result),
-        }
-    }
-}
-
 impl AsyncRead for Stream {
     fn poll_read(
         self: Pin<&mut Self>,
@@ -245,7 +244,7 @@ impl AsyncRead for Stream {
         room: &mut ReadBuf<'_>,
     ) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Stream::Plain(tcp) => Pin::new(tcp).poll_read(context, room),
+            Stream::Plain(tcp) => tcp.poll_read(context, room),
             Stream::Tls(tls) => match ready!(Pin::new(tls).poll_read(context, room)) {
                 // Many clients end the connection without a word of TLS. Nothing is lost by taking
                 // that for an end: every request tells its own.
@@ -264,7 +263,7 @@ impl AsyncWrite for Stream {
         bytes: &[u8],
     ) -> Poll<io::Result<usize>> {
         self.get_mut()
-            .poll_send(bytes, context)
+            .poll_send(bytes, false, context)
             .map_ok(|count| count as usize)
     }
 
@@ -278,7 +277,7 @@ impl AsyncWrite for Stream {
 
     fn poll_shutdown(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<io::Result<()>> {
         match self.get_mut() {
-            Stream::Plain(tcp) => Pin::new(tcp).poll_shutdown(context),
+            Stream::Plain(tcp) => tcp.poll_shutdown(context),
             Stream::Tls(tls) => Pin::new(tls).poll_shutdown(context),
             Stream::Impaired(impaired) => impaired.poll_shutdown(context),
         }

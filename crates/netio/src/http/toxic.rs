@@ -13,7 +13,6 @@ use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
 use bytes::{Buf, Bytes};
-use socket2::SockRef;
 use tokio::io::AsyncWrite;
 use tokio::time::{Sleep, sleep_until};
 
@@ -129,8 +128,7 @@ impl Impaired {
         let began = *self.began.get_or_insert_with(Instant::now);
         if let Some(after) = self.toxics.reset_peer {
             ready!(self.poll_until(began + after, context));
-            // It fails only for a connection that is broken already.
-            let _ = SockRef::from(self.stream.tcp()).set_linger(Some(Duration::ZERO));
+            self.stream.reset_at_end();
             return Poll::Ready(io::ErrorKind::ConnectionReset.into());
         }
         let after = self.toxics.timeout.unwrap_or_default();

@@ -1,11 +1,11 @@
 //! A stream with its buffers and its deadline: the ground of both sides of HTTP.
 
+use std::future::poll_fn;
 use std::io;
 use std::pin::{Pin, pin};
 use std::task::{Context, Poll};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
-use socket2::SockRef;
 use tokio::io::AsyncWrite;
 
 use super::buffer::{BUFFER_BYTES, Buffers, ReadBuffer};
@@ -13,6 +13,10 @@ use super::outbox::Outbox;
 use super::stream::Stream;
 use crate::tcp_info::TcpInfo;
 use crate::watch::Sentry;
+
+/// How much is written before other connections have their turn: a fast reader would have the
+/// worker for itself.
+const TURN: u64 = 1024 * 1024;
 
 /// The stream, what came and what is to go.
 #[derive(Debug)]
@@ -42,16 +46,8 @@ impl Transport {
     ///
     /// # Errors
     /// `TimedOut` when the deadline passes; the stream's own.
-    pub async fn fill(&mut self, limit: usize) -> io::Result<usize> {
-        let Transport {
-            stream,
-            input,
-            sentry,
-            ..
-        } = self;
-        sentry
-            .wait(|context| stream.poll_fill(input, limit, context))
-            .await
+    pub fn fill(&mut self, limit: usize) -> impl Future<Output = io::Result<usize>> {
+        poll_fn(move |context| self.poll_fill(limit, context))
     }
 
     /// As [`Transport::fill`], for what is polled itself.
@@ -115,20 +111,15 @@ impl Transport {
     }
 
     /// As [`Transport::fill`], but ends with `None` when the worker begins to stop.
-    pub(super) async fn fill_unless_stopping(&mut self, limit: usize) -> io::Result<Option<usize>> {
-        let Transport {
-            stream,
-            input,
-            sentry,
-            ..
-        } = self;
-        sentry
-            .wait(|context| match stream.poll_fill(input, limit, context) {
-                Poll::Ready(result) => Poll::Ready(result.map(Some)),
-                Poll::Pending if sentry.watch().is_stopping() => Poll::Ready(Ok(None)),
-                Poll::Pending => Poll::Pending,
-            })
-            .await
+    pub(super) fn fill_unless_stopping(
+        &mut self,
+        limit: usize,
+    ) -> impl Future<Output = io::Result<Option<usize>>> {
+        poll_fn(move |context| match self.poll_fill(limit, context) {
+            Poll::Ready(result) => Poll::Ready(result.map(Some)),
+            Poll::Pending if self.sentry.watch().is_stopping() => Poll::Ready(Ok(None)),
+            Poll::Pending => Poll::Pending,
+        })
     }
 
     /// Writes all that is pending; `stall` is how long the other side may take nothing of it.
@@ -136,29 +127,31 @@ impl Transport {
     /// # Errors
     /// `TimedOut` when the other side takes nothing for that long; the stream's own.
     pub async fn flush(&mut self, stall: Duration) -> io::Result<()> {
+        let mut taken = Taken::default();
+        let mut written = 0;
         while !self.output.is_empty() {
-            self.while_taken(stall, |transport, context| {
-                transport
-                    .output
-                    .poll_write(context, &mut transport.stream)
-                    .map_ok(drop)
-            })
-            .await?;
-            if !self.output.is_empty() {
-                // A fast reader would have the worker for itself.
+            written += self
+                .while_taken(&mut taken, stall, |transport, context| {
+                    transport.output.poll_write(context, &mut transport.stream)
+                })
+                .await?;
+            if written >= TURN && !self.output.is_empty() {
+                written = 0;
                 tokio::task::yield_now().await;
             }
         }
         // What is encrypted may still wait for the kernel; of what is not, nothing does.
-        self.while_taken(stall, Transport::poll_flush).await
+        self.while_taken(&mut taken, stall, Transport::poll_flush)
+            .await
     }
 
     /// As [`Transport::flush`], but stops when the other side sends something, or ends, before
     /// everything is written. Returns whether everything was.
     pub(super) async fn flush_until_input(&mut self, stall: Duration) -> io::Result<bool> {
+        let mut taken = Taken::default();
         while !self.output.is_empty() {
             let came = self
-                .while_taken(stall, |transport, context| {
+                .while_taken(&mut taken, stall, |transport, context| {
                     let Transport {
                         stream,
                         input,
@@ -181,21 +174,20 @@ impl Transport {
     /// Waits for `poll`, which sends, as long as the other side takes something within each `stall`.
     /// That the socket cannot be written to says nothing of it: the kernel calls it full until a
     /// third of what it holds, which may be megabytes, has been taken.
-    async fn while_taken<T>(
+    fn while_taken<T>(
         &mut self,
+        taken: &mut Taken,
         stall: Duration,
         mut poll: impl FnMut(&mut Transport, &mut Context<'_>) -> Poll<io::Result<T>>,
-    ) -> io::Result<T> {
-        // Looked at only by those that wait: it is a system call. The deadline of those that need not
-        // wait stays what it was.
-        let mut taken = Taken::default();
-        std::future::poll_fn(|context| {
+    ) -> impl Future<Output = io::Result<T>> {
+        // The deadline of those that need not wait stays what it was.
+        taken.waits = false;
+        poll_fn(move |context| {
             if let Poll::Ready(result) = poll(self, context) {
                 return Poll::Ready(result);
             }
-            self.poll_taken(stall, &mut taken, context).map(Err)
+            self.poll_taken(stall, taken, context).map(Err)
         })
-        .await
     }
 
     /// Ready when the other side has taken nothing within a `stall`. `taken` is for nobody else.
@@ -205,16 +197,12 @@ impl Transport {
         taken: &mut Taken,
         context: &mut Context<'_>,
     ) -> Poll<io::Error> {
-        if !taken.is_looked_at || self.sentry.is_late() {
-            let info = TcpInfo::of(self.stream.tcp());
-            let now = Taken {
-                is_looked_at: true,
-                bytes: info.map(|info| info.bytes_acknowledged),
-            };
-            if *taken == now {
+        let waited = std::mem::replace(&mut taken.waits, true);
+        if !waited || self.sentry.is_late() {
+            let has_moved = taken.look(&self.stream, self.sentry.watch().now());
+            if waited && !has_moved {
                 return Poll::Ready(io::ErrorKind::TimedOut.into());
             }
-            *taken = now;
             self.sentry.allow(stall);
         }
         self.sentry.wake_later(context);
@@ -222,9 +210,9 @@ impl Transport {
     }
 
     /// Waits, without a deadline of its own, until the other side sends something, or ends.
-    pub(super) async fn input_begins(&mut self) -> io::Result<()> {
+    pub(super) fn input_begins(&mut self) -> impl Future<Output = io::Result<()>> {
         let Transport { stream, input, .. } = self;
-        std::future::poll_fn(|context| stream.poll_input(input, context)).await
+        poll_fn(|context| stream.poll_input(input, context))
     }
 
     /// Gives back the memory that an idle connection does not need.
@@ -239,11 +227,16 @@ impl Transport {
         self.input.is_empty() && self.stream.is_quiet()
     }
 
+    /// Whether nothing is lost by closing it without a word once everything is written, and nothing
+    /// can come any more.
+    pub(super) fn may_be_dropped(&self) -> bool {
+        self.stream.is_plain() && self.input.is_empty()
+    }
+
     /// Makes the end of this connection a reset: for an answer whose end only the connection's end
     /// would tell, and which is not whole.
     pub(super) fn reset_at_end(&self) {
-        // It fails only for a connection that is broken already.
-        let _ = SockRef::from(self.stream.tcp()).set_linger(Some(Duration::ZERO));
+        self.stream.reset_at_end();
     }
 
     /// Ends the sending side, then reads and drops what still comes, at most `bytes` and for
@@ -269,11 +262,26 @@ impl Transport {
 }
 
 /// How much the other side had taken when that was last looked at.
-#[derive(Debug, Default, PartialEq, Eq)]
+#[derive(Debug, Default)]
 pub(super) struct Taken {
-    is_looked_at: bool,
+    /// Whether it is waited for.
+    waits: bool,
+    at: Option<Instant>,
     /// `None` where the system does not tell.
     bytes: Option<u64>,
+}
+
+impl Taken {
+    /// Whether it has taken anything since. The kernel is asked once in a tick of the watch: who reads
+    /// steadily is waited for hundreds of times within one.
+    fn look(&mut self, stream: &Stream, now: Instant) -> bool {
+        if self.at.replace(now) == Some(now) {
+            return true;
+        }
+        let info = stream.descriptor().and_then(TcpInfo::of);
+        let bytes = info.map(|info| info.bytes_acknowledged);
+        std::mem::replace(&mut self.bytes, bytes) != bytes
+    }
 }
 
 impl Sentry {
@@ -281,11 +289,11 @@ impl Sentry {
     ///
     /// # Errors
     /// `TimedOut` when the deadline passes; those of `poll`.
-    pub async fn wait<T>(
+    pub fn wait<T>(
         &self,
         mut poll: impl FnMut(&mut Context<'_>) -> Poll<io::Result<T>>,
-    ) -> io::Result<T> {
-        std::future::poll_fn(|context| self.poll_wait(context, &mut poll)).await
+    ) -> impl Future<Output = io::Result<T>> {
+        poll_fn(move |context| self.poll_wait(context, &mut poll))
     }
 
     /// As [`Sentry::wait`], for what is polled itself.

@@ -70,7 +70,8 @@ impl<S: Service> Connection<'_, S> {
             unread.pass_on(&mut self.transport, stall).await?;
         }
         if !wire.persists {
-            return Ok(Some(End::Linger));
+            let is_read = unread.is_done();
+            return Ok(Some(if is_read { asked.end() } else { End::Linger }));
         }
         let (bytes, patience) = (settings.drained_bytes, settings.linger);
         let is_drained = unread.drain(&mut self.transport, bytes, patience).await;

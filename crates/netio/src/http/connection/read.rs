@@ -9,7 +9,7 @@ use super::{Connection, End};
 use crate::http::server::Service;
 
 impl<S: Service> Connection<'_, S> {
-    /// Reads more of the next request.
+    /// Reads more of the next request. What is rendered when it ends is to be written.
     pub(super) async fn read(&mut self) -> io::Result<Option<End>> {
         let is_idle = self.transport.input.is_empty();
         if is_idle {
@@ -25,7 +25,6 @@ impl<S: Service> Connection<'_, S> {
                 self.server.counters.late.add(1);
                 let why = "the request head did not come in time";
                 self.refuse(StatusCode::REQUEST_TIMEOUT, why);
-                self.flush().await?;
                 Ok(Some(End::Linger))
             }
         }
