@@ -248,9 +248,10 @@ class Table:
             )
 
     def aim(self, ours, other, aim):
-        """A line for the table of aims; none if either is left out."""
+        """A line for the table of aims; none if either is left out, or did too little to be measured."""
         mine, theirs = self.median(ours), self.median(other) if other else None
-        if mine is None or theirs is None:
+        # 0: a run in which the clock of CPU time did not tick once.
+        if mine is None or not theirs:
             return None
         ratio = mine / theirs
         verdict = "met" if ratio <= aim else "missed"
