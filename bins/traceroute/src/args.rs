@@ -189,7 +189,7 @@ pub struct Args {
     diagnose: bool,
     /// Afterwards make experiments on each hop that left some probes unanswered (again, beyond it, in
     /// other flows, directly, slower) and name the explanation that survives: rate limit, own
-    /// silence, loss, loss of this flow; takes half a minute; implies --diagnose or --report
+    /// silence, loss, loss of this flow; takes 20 to 60 seconds; implies --diagnose or --report
     #[arg(long, help_heading = TOLD,
           conflicts_with_all = ["mda", "mtu", "classic", "protocol", "live"])]
     confirm: bool,

@@ -65,7 +65,7 @@ impl Sockets {
         let (kind, sender) = match config.method {
             Method::Icmp => {
                 let sender = if config.takes_raw() {
-                    open::icmp_raw(opening.version, &opening.binding)?
+                    opening.raw_icmp()?
                 } else {
                     open::icmp(opening.version, &opening.binding)?
                 };
@@ -74,7 +74,7 @@ impl Sockets {
             }
             Method::Udp { classic: true, .. } => opening.kernel_udp()?,
             Method::Udp { classic: false, .. } => match opening.raw_udp(UDP) {
-                Err(OpenError::NotPermitted { .. }) if !config.takes_raw() => {
+                Err(OpenError::RawNotPermitted { .. }) if !config.takes_raw() => {
                     opening.kernel_udp()?
                 }
                 opened => opened?,
@@ -218,7 +218,7 @@ impl Opening {
 
     /// One flow of UDP or UDP-Lite with headers of our own.
     fn raw_udp(&mut self, protocol: u8) -> Result<(Kind, Endpoint), OpenError> {
-        self.errors = Some(open::icmp_raw(self.version, &self.binding)?);
+        self.errors = Some(self.raw_icmp()?);
         let port = open::udp(self.version, &self.binding, self.source_port)?;
         let kind = Kind::Udp {
             source: self.source,
@@ -231,7 +231,7 @@ impl Opening {
     }
 
     fn tcp(&mut self) -> Result<(Kind, Endpoint), OpenError> {
-        self.errors = Some(self.raw_errors()?);
+        self.errors = Some(self.raw_icmp()?);
         let port = open::hold_tcp_port(self.version, &self.binding, self.source_port)?;
         let kind = Kind::Tcp {
             source: self.source,
@@ -245,13 +245,14 @@ impl Opening {
     }
 
     fn raw(&mut self, protocol: u8) -> Result<(Kind, Endpoint), OpenError> {
-        self.errors = Some(self.raw_errors()?);
+        self.errors = Some(self.raw_icmp()?);
         let sender = open::raw(self.version, &self.binding, protocol, Hears::Everything)?;
         Ok((Kind::Raw { protocol }, sender))
     }
 
-    /// The socket for errors, where nothing else would do.
-    fn raw_errors(&self) -> Result<Endpoint, OpenError> {
+    /// The raw ICMP socket, where nothing else would do: who may not open it is not sent to
+    /// ping_group_range, which grants datagram sockets only.
+    fn raw_icmp(&self) -> Result<Endpoint, OpenError> {
         open::icmp_raw(self.version, &self.binding).map_err(|error| match error {
             OpenError::NotPermitted { program } => OpenError::RawNotPermitted { program },
             other => other,

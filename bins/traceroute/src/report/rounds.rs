@@ -83,7 +83,8 @@ impl<W: Write> Table<W> {
     ) -> io::Result<()> {
         write!(self.out, "traceroute to {host} ({target}), ")?;
         if let Some(cycles) = cycles {
-            write!(self.out, "{cycles} cycles, ")?;
+            let s = if cycles == 1 { "" } else { "s" };
+            write!(self.out, "{cycles} cycle{s}, ")?;
         }
         writeln!(self.out, "{packet_len} byte packets")?;
         self.out.flush()
@@ -187,6 +188,18 @@ fn time_of_day(unix: u64) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_first_line_counts_the_cycles_as_one_speaks() {
+        let target: IpAddr = [192, 0, 2, 1].into();
+        for (cycles, counted) in [(None, ""), (Some(1), "1 cycle, "), (Some(2), "2 cycles, ")] {
+            let mut written = Vec::new();
+            let mut table = Table::new(Extras::default(), Begun::now(), &mut written);
+            table.banner("a.example", target, cycles, 60).unwrap();
+            let line = format!("traceroute to a.example (192.0.2.1), {counted}60 byte packets\n");
+            assert_eq!(String::from_utf8(written).unwrap(), line);
+        }
+    }
 
     #[test]
     fn the_time_of_day_is_that_of_date() {
