@@ -69,13 +69,13 @@ pub struct Args {
     /// Stop after N probes; with -w, after N answers
     #[arg(help_heading = PACE, short = 'c', long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     count: Option<u64>,
-    /// Time from one probe to the next, in seconds
+    /// Time from one probe to the next, in seconds [default: 1]
     #[arg(help_heading = PACE, short = 'i', long, value_name = "SECONDS", value_parser = seconds, conflicts_with = "flood")]
     interval: Option<Duration>,
     /// End after this many seconds, whatever came
     #[arg(help_heading = PACE, short = 'w', long, value_name = "SECONDS", value_parser = seconds)]
     deadline: Option<Duration>,
-    /// How long to wait for the last answers if there was none, in seconds
+    /// How long to wait for the last answers if there was none, in seconds [default: 10, in a sweep 1]
     #[arg(help_heading = PACE, short = 'W', long, value_name = "SECONDS", value_parser = seconds)]
     timeout: Option<Duration>,
     /// Send N probes before the first answer
@@ -180,7 +180,7 @@ pub struct Args {
     /// Sweep all addresses of each name, not only the first
     #[arg(help_heading = MANY, long)]
     all_addresses: bool,
-    /// In a sweep, the time from one probe to the next of whatever target, in seconds
+    /// In a sweep, the time from one probe to the next of whatever target, in seconds [default: 0.0001]
     #[arg(help_heading = MANY, long, value_name = "SECONDS", value_parser = seconds)]
     spacing: Option<Duration>,
     /// Sweep again and again until Ctrl-C or -w, with a line for each reply

@@ -85,7 +85,7 @@ struct Args {
     #[arg(long, value_name = "PORT", default_value_t = 9090)]
     udp_port: u16,
 
-    /// Where /metrics, /healthz and /status.json are served; off for nowhere
+    /// Where /metrics, /healthz, /status.json, /impair and /cache are served; off for nowhere
     #[arg(long, value_name = "ADDRESS:PORT|off", default_value = "127.0.0.1:8081", value_parser = str::parse::<AdminAddress>)]
     admin: AdminAddress,
 

@@ -21,7 +21,7 @@ const ABOUT: &str = "\
 Measures what a network path does to HTTP and UDP: packet loss, round-trip time, jitter and
 throughput by UDP probes to an echo; status, cache hit or miss and timing by HTTP.
 
-Without a command it is a menu (the keys that students know, 0 to 5, and more), on a terminal and from a pipe alike.
+Without a command it is a menu, on a terminal and from a pipe alike.
 The default target is Wirelab's proxyd on this machine: TCP 8080 and UDP 9090.";
 
 const EXAMPLES: &str = "\
@@ -95,12 +95,7 @@ struct Global {
     capture: Option<PathBuf>,
     /// What must hold for exit status 0, such as 'loss_pct<1,rtt_p95_ms<20': figures are named as
     /// in the CSV file, compared by < <= > >= or =; a blank figure does not hold
-    #[arg(
-        long,
-        global = true,
-        value_delimiter = ',',
-        value_name = "FIGURE<LIMIT"
-    )]
+    #[arg(long, global = true, value_delimiter = ',', value_name = "BOUNDS")]
     assert: Vec<Assertion>,
     /// Grade the figures, and fail (exit status 1) on one that is in no class that passes:
     /// g1010-voice, cisco-voip, tiphon, or a TOML file

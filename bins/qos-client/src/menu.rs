@@ -222,8 +222,8 @@ on their network tab, and watch the Cache-Status field of each answer.
   - The second, in another window, is a HIT: proxyd logs it, webserverd nothing.
   - Reload with Shift held: the browser sends Cache-Control: no-cache, and the
     proxy asks the server again.
-  - Stop webserverd: what is fresh still comes from the cache; the rest is
-    502 Bad Gateway.
+  - Stop webserverd: in a new window, what the cache holds still comes from it, for
+    a day even when it is stale; what it does not hold is 502 Bad Gateway.
   the same by command: curl -I http://{authority}/
 "
         )
