@@ -194,7 +194,7 @@ pub struct Args {
           conflicts_with_all = ["mda", "mtu", "classic", "protocol", "live"])]
     confirm: bool,
     /// Find every path: all next hops of each router, by flows that load balancers spread
-    #[arg(long, help_heading = ALL_PATHS, conflicts_with_all = ["json", "mtu", "diagnose",
+    #[arg(long, help_heading = ALL_PATHS, conflicts_with_all = ["mtu", "diagnose",
           "extensions", "back", "classic", "protocol", "gateways", "as_path_lookups", "as_table"])]
     mda: bool,
     /// How sure to be that all next hops of a router are found
@@ -202,7 +202,7 @@ pub struct Args {
           help_heading = ALL_PATHS, requires = "mda")]
     confidence: f64,
     /// Write the graph for graphviz: traceroute --mda --dot HOST | dot -Tsvg
-    #[arg(long, help_heading = ALL_PATHS, requires = "mda")]
+    #[arg(long, help_heading = ALL_PATHS, requires = "mda", conflicts_with = "json")]
     dot: bool,
     /// Probe each hop once a cycle; then loss, last, mean, best and worst time, deviation and jitter
     /// of each, and when the path changed

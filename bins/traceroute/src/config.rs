@@ -8,6 +8,7 @@ use netio::icmp::Binding;
 use netproto::icmp::Version;
 
 use crate::assertion::Assertion;
+use crate::multipath::MOST_FLOWS;
 use crate::session::Plan;
 use crate::wire::{SHORTEST_PAYLOAD_LEN, SYN_LEN};
 
@@ -184,6 +185,15 @@ impl Config {
             packet_len,
             least_len,
             ..self.plan
+        }
+    }
+
+    /// How many flows there may be besides the first: above its port, one port each.
+    pub const fn other_flows(&self) -> u16 {
+        if self.all_paths.is_some() || self.confirm {
+            MOST_FLOWS - 1
+        } else {
+            0
         }
     }
 

@@ -337,6 +337,7 @@ fn start<'a>(config: &'a Config, target: SocketAddr, plan: &Plan) -> Start<'a> {
         packet_octets: plan.packet_len,
         at_unix_s: Begun::now().when(Instant::now()).1,
         cycles: None,
+        confidence_pct: None,
     }
 }
 
@@ -357,22 +358,28 @@ fn find_all_paths(
         packet_len: plan.packet_len,
         confidence: asked.confidence_pct / 100.0,
     });
-    let (events, told) = sync_channel(WAITING_EVENTS);
-    let graph = thread::scope(|scope| {
-        let heard = scope.spawn(move || {
-            told.iter().fold(None, |found, event| match event {
-                Event::Told(graph) => Some(graph),
-                Event::Heard(_) | Event::NotSent(_) => found,
-            })
-        });
-        let traced = tracing::drive(sockets, &mut multipath, signals, &events);
-        drop(events);
-        match heard.join() {
-            Ok(graph) => traced.map(|_| graph),
-            Err(panic) => std::panic::resume_unwind(panic),
+    let mut found = None;
+    let traced = beside(sockets, &mut multipath, signals, |told| {
+        for event in told {
+            if let Event::Told(graph) = event {
+                found = Some(graph);
+            }
         }
-    })?;
-    let Some(graph) = graph else {
+        Ok(())
+    });
+    if config.json {
+        let start = Start {
+            queries: 1,
+            confidence_pct: Some(asked.confidence_pct),
+            ..start(config, target, &plan)
+        };
+        let mut report = Json::new(Extras::default(), 0, BufWriter::new(io::stdout()));
+        let told = report.graph(&start, found.as_ref());
+        or_nobody_reads(told.and_then(|()| report.summary(json::Ending::of(&traced))))?;
+        return traced.map(|_| ());
+    }
+    traced?;
+    let Some(graph) = found else {
         anyhow::bail!("stopped before all paths were known");
     };
     let mut out = io::stdout();

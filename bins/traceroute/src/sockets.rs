@@ -80,7 +80,7 @@ impl Sockets {
                 opened => opened?,
             },
             Method::UdpLite { .. } => opening.raw_udp(UDP_LITE)?,
-            Method::Tcp { .. } => opening.tcp()?,
+            Method::Tcp { .. } => opening.tcp(config.other_flows())?,
             Method::Raw { protocol } => opening.raw(protocol)?,
         };
         opening.finish(config, kind, sender)
@@ -230,7 +230,7 @@ impl Opening {
         Ok((kind, sender))
     }
 
-    fn tcp(&mut self) -> Result<(Kind, Endpoint), OpenError> {
+    fn tcp(&mut self, flows: u16) -> Result<(Kind, Endpoint), OpenError> {
         self.errors = Some(self.raw_icmp()?);
         let port = open::hold_tcp_port(self.version, &self.binding, self.source_port)?;
         let kind = Kind::Tcp {
@@ -238,7 +238,10 @@ impl Opening {
             source_port: port.port(),
             first_sequence: rand::random(),
         };
-        let hears = Hears::TcpTo(port.port());
+        let hears = Hears::TcpTo {
+            first: port.port(),
+            last: port.port().saturating_add(flows),
+        };
         let sender = open::raw(self.version, &self.binding, TCP, hears)?;
         self.tcp_port = Some(port);
         Ok((kind, sender))

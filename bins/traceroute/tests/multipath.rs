@@ -5,23 +5,81 @@ mod diamond;
 mod peer;
 
 use std::collections::BTreeSet;
+use std::io::Write;
+use std::net::Ipv6Addr;
+use std::process::{Command, Stdio};
 
-use diamond::{Diamond, TARGET};
+use diamond::{Diamond, TARGET, TARGET_V6, ip, v6_network};
+use jsonschema::JSONSchema;
 use peer::{left_out, written};
+use serde_json::Value;
+use testkit::netns;
 
 /// What ours writes at the client, its times masked.
 fn traced(diamond: &Diamond, args: &[&str]) -> String {
     written(diamond.command(args))
 }
 
-/// Every edge that there is.
-fn all_edges(width: usize) -> BTreeSet<String> {
-    let mut edges = BTreeSet::from(["\"3 10.2.1.2\" -> \"4 10.3.0.2\"".to_owned()]);
+/// Every edge that there is, by IPv4 or IPv6.
+fn all_edges(width: usize, v6: bool) -> BTreeSet<(u64, String, String)> {
+    let edge = |ttl: u64, from: &str, to: &str| {
+        let address = |network: &str| {
+            if v6 {
+                let address: Ipv6Addr = format!("{}::2", v6_network(network)).parse().unwrap();
+                address.to_string()
+            } else {
+                format!("{network}.2")
+            }
+        };
+        (ttl, address(from), address(to))
+    };
+    let mut edges = BTreeSet::new();
     for branch in 1..=width {
-        edges.insert(format!("\"1 10.0.0.2\" -> \"2 10.1.{branch}.2\""));
-        edges.insert(format!("\"2 10.1.{branch}.2\" -> \"3 10.2.1.2\""));
+        let middle = format!("10.1.{branch}");
+        // By IPv6 a router answers from the interface at which the probe came in, by IPv4 from the
+        // one by which the answer leaves.
+        let meet = if v6 {
+            format!("10.2.{branch}")
+        } else {
+            "10.2.1".to_owned()
+        };
+        edges.insert(edge(1, "10.0.0", &middle));
+        edges.insert(edge(2, &middle, &meet));
+        edges.insert(edge(3, &meet, "10.3.0"));
     }
     edges
+}
+
+/// The lines of `--mda --json`, valid as the committed schema has it.
+fn json(diamond: &Diamond, args: &[&str]) -> Vec<Value> {
+    let args = [&["--mda", "--json", "-w", "2"], args].concat();
+    let output = diamond.command(&args).output().unwrap();
+    assert_eq!(output.status.code(), Some(0), "{output:?}");
+    let schema = include_str!("../../../docs/traceroute.schema.json");
+    let schema = JSONSchema::compile(&serde_json::from_str(schema).unwrap()).unwrap();
+    let parsed = |line: &str| {
+        let value: Value = serde_json::from_str(line).unwrap();
+        assert!(schema.is_valid(&value), "{line}");
+        value
+    };
+    String::from_utf8_lossy(&output.stdout)
+        .lines()
+        .map(parsed)
+        .collect()
+}
+
+fn edges(lines: &[Value]) -> BTreeSet<(u64, String, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    let edges = lines.iter().filter(|line| line["type"] == "edge");
+    edges
+        .map(|it| {
+            (
+                it["ttl"].as_u64().unwrap(),
+                text(&it["from"]),
+                text(&it["to"]),
+            )
+        })
+        .collect()
 }
 
 #[test]
@@ -31,26 +89,82 @@ fn diamonds_of_two_four_and_eight_are_found_whole() {
     }
     for width in [2, 4, 8] {
         let diamond = Diamond::new(width);
-        // So sure that the test does not fail by chance.
-        for method in ["-M default", "-T"] {
-            let method: Vec<&str> = method.split(' ').collect();
-            let args = [
-                &["--mda", "--confidence", "99.99", "--dot", "-w", "2"],
-                &method[..],
-                &[TARGET],
-            ];
-            let dot = traced(&diamond, &args.concat());
-            let edges: BTreeSet<String> = dot
-                .lines()
-                .filter(|line| line.contains("->"))
-                .map(|line| line.trim().trim_end_matches(';').to_owned())
-                .collect();
-            assert_eq!(edges, all_edges(width), "{method:?}, {width} wide: {dot}");
+        for (v6, target) in [(false, TARGET), (true, TARGET_V6)] {
+            // So sure that the test does not fail by chance.
+            for method in ["-M=default", "-T"] {
+                let lines = json(&diamond, &["--confidence", "99.99", method, target]);
+                let (found, truth) = (edges(&lines), all_edges(width, v6));
+                assert_eq!(found, truth, "{method}, {width} wide: {lines:?}");
+                let routers = lines.iter().filter(|line| line["type"] == "router");
+                assert!(routers.clone().all(|it| it["balances_packets"] == false));
+                assert_eq!(routers.count(), if v6 { 2 * width + 2 } else { width + 3 });
+                let summary = lines.last().unwrap();
+                assert_eq!(summary["all_paths"], true);
+                assert_eq!(summary["reached"], true);
+            }
         }
         let text = traced(&diamond, &["--mda", "-w", "2", TARGET]);
         assert!(text.contains("10.0.0.2"), "{text}");
         assert!(text.contains("0% of"), "{text}");
     }
+}
+
+/// Two branches by turns, whatever the flow.
+#[test]
+fn balancing_packet_by_packet_is_recognised_and_said() {
+    if left_out("balancing_packet_by_packet_is_recognised_and_said") {
+        return;
+    }
+    let diamond = Diamond::new(2);
+    let split = diamond.name("split");
+    for table in ["1", "2"] {
+        let via = format!("10.1.{table}.2");
+        let route = ["route", "add", "10.3.0.0/24", "via", &via, "table", table];
+        ip(&[&["-n", &split], &route[..]].concat());
+        let rule = ["rule", "add", "fwmark", table, "lookup", table];
+        ip(&[&["-n", &split], &rule[..]].concat());
+    }
+    let rules = "table ip turns {\nchain first {\ntype filter hook prerouting priority -150\n\
+                 ip daddr 10.3.0.0/24 meta mark set numgen inc mod 2 offset 1\n}\n}\n";
+    ip(&["netns", "exec", &split, "nft", rules]);
+    let lines = json(&diamond, &["--confidence", "99.99", TARGET]);
+    let scattered = |line: &&Value| line["balances_packets"] == true;
+    let scattered: Vec<&Value> = lines.iter().filter(scattered).collect();
+    assert_eq!(scattered.len(), 2, "{lines:?}");
+    assert!(scattered.iter().all(|it| it["ttl"] == 2), "{lines:?}");
+    assert_eq!(edges(&lines), all_edges(2, false));
+    let text = traced(
+        &diamond,
+        &["--mda", "--confidence", "99.99", "-w", "2", TARGET],
+    );
+    assert!(
+        text.contains("hop 2: packets of one flow met several routers"),
+        "{text}"
+    );
+}
+
+#[test]
+fn graphviz_draws_the_graph() {
+    if netns::left_out("graphviz_draws_the_graph", &["dot"]) {
+        return;
+    }
+    let diamond = Diamond::new(4);
+    let args = ["--mda", "--confidence", "99.99", "--dot", "-w", "2", TARGET];
+    let dot = diamond.command(&args).output().unwrap().stdout;
+    let mut drawing = Command::new("dot")
+        .arg("-Tsvg")
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    drawing.stdin.take().unwrap().write_all(&dot).unwrap();
+    let drawn = drawing.wait_with_output().unwrap();
+    assert!(drawn.status.success(), "{drawn:?}");
+    let svg = String::from_utf8_lossy(&drawn.stdout);
+    // Split, four in the middle, meet, server; four edges and four and one.
+    assert_eq!(svg.matches("class=\"node\"").count(), 7, "{svg}");
+    assert_eq!(svg.matches("class=\"edge\"").count(), 9, "{svg}");
+    assert!(svg.contains(">10.1.3.2<"), "{svg}");
 }
 
 #[test]

@@ -32,6 +32,8 @@ pub struct Graph {
     pub nodes: BTreeMap<(u8, IpAddr), Node>,
     /// Which follow which.
     pub edges: BTreeSet<Edge>,
+    /// The hops at which packets of one flow met several routers.
+    pub per_packet: BTreeSet<u8>,
     /// How many probes it took.
     pub probes: usize,
     /// Whether a limit ended the search before the rule did.
@@ -61,6 +63,21 @@ impl Graph {
 
     pub(super) fn edge(&mut self, ttl: u8, from: IpAddr, to: IpAddr) {
         self.edges.insert((ttl, from, to));
+    }
+
+    /// Two packets of a flow show an edge only if they went the same way. Where packets are balanced,
+    /// that is sure at a hop of one router only.
+    pub(super) fn forget_what_is_uncertain(&mut self) {
+        let mut widths: BTreeMap<u8, usize> = BTreeMap::new();
+        for (ttl, _) in self.nodes.keys() {
+            *widths.entry(*ttl).or_default() += 1;
+        }
+        let is_single = |ttl: u8| widths.get(&ttl) == Some(&1);
+        let per_packet = &self.per_packet;
+        self.edges.retain(|(ttl, _, _)| {
+            let scattered = per_packet.contains(ttl) || per_packet.contains(&(ttl + 1));
+            !scattered || is_single(*ttl) || is_single(ttl + 1)
+        });
     }
 
     /// The routers of each hop with what follows them, a line each.
@@ -94,6 +111,13 @@ impl Graph {
                 let _ = write!(text, "  -> {}", next.join(" "));
             }
             text.push('\n');
+        }
+        for ttl in &self.per_packet {
+            let _ = writeln!(
+                text,
+                "hop {ttl}: packets of one flow met several routers: balanced packet by packet, not \
+                 flow by flow"
+            );
         }
         if self.incomplete {
             text.push_str("a limit on flows ended the search: there may be more\n");

@@ -21,7 +21,7 @@ pub use graph::{Edge, Graph, Node};
 use stopping::StoppingRule;
 
 /// How many flows a trace may use: ports above the first.
-const MOST_FLOWS: u16 = 2048;
+pub const MOST_FLOWS: u16 = 2048;
 /// How many probes a trace may send: they are numbered in 16 bits.
 const MOST_PROBES: usize = 65_000;
 /// How often a probe is sent that nobody answers.
@@ -78,6 +78,8 @@ pub struct Multipath {
     ttl: u8,
     longest: Duration,
     silent_hops: u8,
+    /// Hops of several routers at which one flow has been sent again.
+    asked_again: BTreeSet<u8>,
     graph: Graph,
     finished: bool,
     told: bool,
@@ -104,6 +106,7 @@ impl Multipath {
             ttl: plan.first_ttl,
             longest: Duration::ZERO,
             silent_hops: 0,
+            asked_again: BTreeSet::new(),
             graph: Graph::default(),
             finished: false,
             told: false,
@@ -126,7 +129,7 @@ impl Multipath {
             if self.sent.len() >= MOST_PROBES {
                 self.graph.incomplete = true;
                 self.finished = true;
-            } else if !self.ask_more() {
+            } else if !self.ask_more() && !self.ask_again() {
                 self.next_hop();
             }
         }
@@ -155,6 +158,29 @@ impl Multipath {
             self.ask_of(router);
         }
         !self.queue.is_empty()
+    }
+
+    /// Where flows show several routers, sends one of the flows again as often as would show a second
+    /// next hop: if another router answers it, packets are balanced and not flows. Whether there was
+    /// anything to ask.
+    fn ask_again(&mut self) -> bool {
+        let seen: Vec<(u16, IpAddr)> = self
+            .at(self.ttl)
+            .filter_map(|(flow, sight)| match sight {
+                Sight::Seen(address, _) => Some((flow, address)),
+                Sight::Pending | Sight::Silent => None,
+            })
+            .collect();
+        let Some((flow, first)) = seen.first().copied() else {
+            return false;
+        };
+        if seen.iter().all(|(_, address)| *address == first) || !self.asked_again.insert(self.ttl) {
+            return false;
+        }
+        for _ in 1..self.rule.enough(1) {
+            self.queue.push((self.ttl, flow, 0));
+        }
+        true
     }
 
     /// Asks as many flows of one router as the rule wants, and looks for more that pass it where
@@ -270,8 +296,8 @@ impl Multipath {
         // A flow that fell silent once is silent; others try as often as is needed to be sure.
         if tries + 1 < TRIES {
             self.queue.push((ttl, flow, tries + 1));
-        } else {
-            self.sights.insert((ttl, flow), Sight::Silent);
+        } else if let Some(unknown @ Sight::Pending) = self.sights.get_mut(&(ttl, flow)) {
+            *unknown = Sight::Silent;
         }
     }
 }
@@ -330,8 +356,17 @@ impl Prober for Multipath {
         let rtt = heard.at.saturating_duration_since(at);
         self.longest = self.longest.max(rtt);
         let ends = heard.mark != Mark::Passing;
-        self.sights
-            .insert((ttl, flow), Sight::Seen(heard.from, ends));
+        match self.sights.get(&(ttl, flow)) {
+            Some(Sight::Seen(before, _)) => {
+                if *before != heard.from {
+                    self.graph.per_packet.insert(ttl);
+                }
+            }
+            _ => {
+                self.sights
+                    .insert((ttl, flow), Sight::Seen(heard.from, ends));
+            }
+        }
         self.graph
             .seen(ttl, heard.from, heard.mark, rtt, u32::from(tries));
         self.go_on();
@@ -354,6 +389,7 @@ impl Prober for Multipath {
         }
         self.told = true;
         self.graph.probes = self.sent.len();
+        self.graph.forget_what_is_uncertain();
         Some(std::mem::take(&mut self.graph))
     }
 

@@ -16,6 +16,7 @@ use crate::compare::Comparison;
 use crate::confirming::{Confirmation, PACE};
 use crate::diagnose::{Diagnosis, Finding, What};
 use crate::mark::Mark;
+use crate::multipath::Graph;
 use crate::probe::Answer;
 use crate::rounds::{Change, Rounds, change};
 use crate::session::{Fate, MtuNote};
@@ -46,6 +47,9 @@ pub struct Start<'a> {
     /// How often each hop is probed, where that is repeated.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cycles: Option<u32>,
+    /// Of every path: how sure it is, in percent, that all next hops of a router are found.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub confidence_pct: Option<f64>,
 }
 
 #[derive(Debug, Serialize)]
@@ -113,6 +117,20 @@ enum Line<'a> {
         is_of_the_path: bool,
         text: String,
     },
+    Router {
+        ttl: u8,
+        address: IpAddr,
+        answered: u32,
+        unanswered: u32,
+        best_ms: f64,
+        mark: Option<String>,
+        balances_packets: bool,
+    },
+    Edge {
+        ttl: u8,
+        from: IpAddr,
+        to: IpAddr,
+    },
     NotSent {
         reason: String,
     },
@@ -122,6 +140,8 @@ enum Line<'a> {
         last_ttl: u8,
         probes: u64,
         answered: u64,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        all_paths: Option<bool>,
     },
 }
 
@@ -229,6 +249,8 @@ pub struct Json<W> {
     reached: bool,
     probes: u64,
     answered: u64,
+    /// Of every path: whether no limit ended the search.
+    all_paths: Option<bool>,
 }
 
 impl<W: Write> Json<W> {
@@ -243,6 +265,7 @@ impl<W: Write> Json<W> {
             reached: false,
             probes: 0,
             answered: 0,
+            all_paths: None,
         }
     }
 
@@ -439,7 +462,44 @@ impl<W: Write> Json<W> {
             last_ttl: self.ttl,
             probes: self.probes,
             answered: self.answered,
+            all_paths: self.all_paths,
         })
+    }
+
+    /// Of every path: the first line, the routers and which follow which; or the first line only,
+    /// where a signal came before that was known.
+    pub fn graph(&mut self, start: &Start<'_>, graph: Option<&Graph>) -> io::Result<()> {
+        self.line(&Line::Start {
+            version: VERSION,
+            start,
+        })?;
+        let Some(graph) = graph else {
+            return Ok(());
+        };
+        for ((ttl, address), node) in &graph.nodes {
+            self.ttl = *ttl;
+            self.answered += u64::from(node.answered);
+            self.reached |= node.mark == Mark::Arrived;
+            self.line(&Line::Router {
+                ttl: *ttl,
+                address: *address,
+                answered: node.answered,
+                unanswered: node.unanswered,
+                best_ms: thousandths(node.least_rtt.as_secs_f64() * 1e3),
+                mark: node.mark.sign(Version::of(*address)),
+                balances_packets: graph.per_packet.contains(ttl),
+            })?;
+        }
+        for (ttl, from, to) in &graph.edges {
+            self.line(&Line::Edge {
+                ttl: *ttl,
+                from: *from,
+                to: *to,
+            })?;
+        }
+        self.probes = graph.probes as u64;
+        self.all_paths = Some(!graph.incomplete);
+        Ok(())
     }
 
     fn hop(&mut self) -> io::Result<()> {

@@ -2,10 +2,15 @@
 
 use std::process::Command;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::{Duration, Instant};
 
 use crate::peer::OURS;
 
 pub(crate) const TARGET: &str = "10.3.0.2";
+pub(crate) const TARGET_V6: &str = "fd00:10:3:0::2";
+
+/// How long a new network may take until its nodes reach each other.
+const READY_DEADLINE: Duration = Duration::from_secs(20);
 
 /// Numbers the networks of this process.
 static NETWORKS: AtomicU32 = AtomicU32::new(0);
@@ -26,7 +31,9 @@ impl Diamond {
         };
         for node in diamond.nodes() {
             ip(&["netns", "add", &diamond.name(&node)]);
-            let settings = "cd /proc/sys/net/ipv4 && echo 1 >ip_forward && echo 0 >icmp_ratelimit \
+            let settings = "cd /proc/sys/net/ipv6 && echo 1 >conf/all/forwarding && \
+                 echo 0 >icmp/ratelimit && echo 0 >conf/all/accept_dad && \
+                 echo 0 >conf/default/accept_dad && echo 1 >fib_multipath_hash_policy && cd /proc/sys/net/ipv4 && echo 1 >ip_forward && echo 0 >icmp_ratelimit \
                  && echo 1 >fib_multipath_hash_policy && echo 0 >conf/all/rp_filter && \
                  echo 0 >conf/default/rp_filter && \
                  for bound in icmp_msgs_per_sec icmp_msgs_burst; do \
@@ -58,7 +65,28 @@ impl Diamond {
         diamond.route("client", &["default", "via", "10.0.0.2"]);
         diamond.route("meet", &["10.0.0.0/24", "via", "10.2.1.1"]);
         diamond.route("server", &["default", "via", "10.3.0.1"]);
+        diamond.warm_up();
         diamond
+    }
+
+    /// Waits until all neighbours know each other, which over new links takes IPv6 a while: until
+    /// flows enough to meet every branch are answered at every hop.
+    fn warm_up(&self) {
+        let end = Instant::now() + READY_DEADLINE;
+        for port in 33_434..33_434 + 8 * self.width {
+            let port = port.to_string();
+            let args = [
+                "-n", "-q", "1", "-w", "1", "-m", "4", "-p", &port, TARGET_V6,
+            ];
+            let answered = || {
+                let told = self.command(&args).output().unwrap().stdout;
+                let told = String::from_utf8_lossy(&told).into_owned();
+                told.lines().count() == 5 && !told.contains('*')
+            };
+            while !answered() {
+                assert!(Instant::now() < end, "the network is not ready");
+            }
+        }
     }
 
     fn nodes(&self) -> Vec<String> {
@@ -71,9 +99,18 @@ impl Diamond {
         format!("{}-{node}", self.prefix)
     }
 
+    /// Adds a route, and the same for IPv6.
     fn route(&self, node: &str, route: &[&str]) {
         let name = self.name(node);
         ip(&[&["-n", &name, "route", "add"], route].concat());
+        let in_v6 = |word: &&str| match word.rsplit_once('.') {
+            Some((network, "0/24")) => format!("{}::/64", v6_network(network)),
+            Some((network, host)) => format!("{}::{host}", v6_network(network)),
+            None => (*word).to_owned(),
+        };
+        let route: Vec<String> = route.iter().map(in_v6).collect();
+        let route: Vec<&str> = route.iter().map(String::as_str).collect();
+        ip(&[&["-n", &name, "-6", "route", "add"], &route[..]].concat());
     }
 
     /// Links two nodes by a network, of which the first has `.1`.
@@ -88,6 +125,10 @@ impl Diamond {
         for (name, device, host) in [(&near, &left, 1), (&far, &right, 2)] {
             let address = format!("{network}.{host}/24");
             ip(&["-n", name, "address", "add", &address, "dev", device]);
+            let address = format!("{}::{host}/64", v6_network(network));
+            ip(&[
+                "-n", name, "address", "add", &address, "dev", device, "nodad",
+            ]);
             ip(&["-n", name, "link", "set", device, "up"]);
         }
     }
@@ -99,6 +140,11 @@ impl Diamond {
         command.args(args);
         command
     }
+}
+
+/// The IPv6 network beside an IPv4 one, such as fd00:10:1:2 beside 10.1.2.
+pub(crate) fn v6_network(network: &str) -> String {
+    format!("fd00:{}", network.replace('.', ":"))
 }
 
 pub(crate) fn ip(args: &[&str]) {

@@ -182,8 +182,13 @@ pub fn udp(version: Version, binding: &Binding, port: u16) -> Result<Endpoint, O
 pub enum Hears {
     /// Nothing: it only sends.
     Nothing,
-    /// TCP segments to this port.
-    TcpTo(u16),
+    /// TCP segments to these ports.
+    TcpTo {
+        /// The lowest.
+        first: u16,
+        /// The highest.
+        last: u16,
+    },
     /// Everything that comes to this host.
     Everything,
 }
@@ -205,7 +210,7 @@ pub fn raw(
             let hear_nothing = [SockFilter::new(BPF_RETURN_CONSTANT, 0, 0, 0)];
             socket.attach_filter(&hear_nothing)
         }
-        Hears::TcpTo(port) => options::see_only_tcp_to(&socket, version, port),
+        Hears::TcpTo { first, last } => options::see_only_tcp_to(&socket, version, first, last),
         Hears::Everything => Ok(()),
     }
     .map_err(|error| OpenError::Call("filter packets", error))?;

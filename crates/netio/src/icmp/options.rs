@@ -126,12 +126,18 @@ pub(super) fn see_only_replies_to(
     ])
 }
 
-/// Lets a raw TCP socket see only segments to `port`.
-pub(super) fn see_only_tcp_to(socket: &Socket, version: Version, port: u16) -> io::Result<()> {
+/// Lets a raw TCP socket see only segments to the ports from `first` to `last`.
+pub(super) fn see_only_tcp_to(
+    socket: &Socket,
+    version: Version,
+    first: u16,
+    last: u16,
+) -> io::Result<()> {
     const X_IS_IP_HEADER_LEN: u16 = 0xb1; // BPF_LDX | BPF_B | BPF_MSH
     const X_IS: u16 = 0x01; // BPF_LDX | BPF_W | BPF_IMM
     const LOAD_TWO_AT_X: u16 = 0x48; // BPF_LD | BPF_H | BPF_IND
-    const IF_EQUAL: u16 = 0x15; // BPF_JMP | BPF_JEQ | BPF_K
+    const IF_LESS_NOT: u16 = 0x35; // BPF_JMP | BPF_JGE | BPF_K
+    const IF_GREATER: u16 = 0x25; // BPF_JMP | BPF_JGT | BPF_K
     const RETURN: u16 = 0x06; // BPF_RET | BPF_K
     let begin = match version {
         Version::V4 => SockFilter::new(X_IS_IP_HEADER_LEN, 0, 0, 0),
@@ -140,7 +146,8 @@ pub(super) fn see_only_tcp_to(socket: &Socket, version: Version, port: u16) -> i
     socket.attach_filter(&[
         begin,
         SockFilter::new(LOAD_TWO_AT_X, 0, 0, 2),
-        SockFilter::new(IF_EQUAL, 0, 1, u32::from(port)),
+        SockFilter::new(IF_LESS_NOT, 0, 2, u32::from(first)),
+        SockFilter::new(IF_GREATER, 1, 0, u32::from(last)),
         SockFilter::new(RETURN, 0, 0, u32::MAX),
         SockFilter::new(RETURN, 0, 0, 0),
     ])
