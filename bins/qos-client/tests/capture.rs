@@ -119,6 +119,39 @@ fn a_test_and_its_capture_agree_and_tshark_with_both() {
 }
 
 #[test]
+fn a_test_with_losses_that_was_ended_early_or_had_stamps_agrees_with_its_capture() {
+    let echo = Echo::start(|sequence| {
+        if sequence % 4 == 1 {
+            vec![]
+        } else {
+            after_ms(0)
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let port = echo.address.port();
+    // When the first is ended, some losses are decided and some are in flight.
+    for (order, ended_after) in [
+        (
+            "--packets 1000 --interval 20 --loss-deadline 400",
+            Some(1200),
+        ),
+        ("--packets 20 --interval 5 --loss-deadline 300 --hops", None),
+    ] {
+        let line = format!("verify --udp-port {port} {order}");
+        let child = client::command(folder.path(), &line)
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        if let Some(ms) = ended_after {
+            std::thread::sleep(Duration::from_millis(ms));
+            kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        }
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+    }
+}
+
+#[test]
 fn a_file_that_is_no_capture_is_named() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("text"), "name,mark\n").unwrap();

@@ -19,7 +19,7 @@ use pcap_file::pcapng::blocks::interface_description::{
 use pcap_file::{DataLink, TsResolution};
 use proptest::prelude::*;
 use qos_client::capture::conversations::Conversations;
-use qos_client::capture::packets::{Ended, Transport, read_from};
+use qos_client::capture::packets::{Ended, Skipped, Transport, read_from};
 use qos_client::figures::trace::Trace;
 
 /// 12:30 on a day.
@@ -198,6 +198,29 @@ fn what_cannot_be_read_is_counted_by_its_reason() {
         }
         assert!(seen.is_empty());
     }
+}
+
+#[test]
+fn the_first_fragment_of_a_datagram_has_its_ports_and_its_length() {
+    // RFC 791 §3.1: more fragments; RFC 8200 §4.5: the fragment header of 8 bytes, UDP behind it.
+    let whole = ip_packet(false, &[7; 1000]);
+    let mut v4 = whole[..20 + 480].to_vec();
+    (v4[2], v4[3], v4[6]) = (1, 244, 0x20);
+    let whole = ip_packet(true, &[7; 1000]);
+    let fragment = [17, 0, 0, 1, 0, 0, 0, 9];
+    let mut v6 = [&whole[..40], &fragment, &whole[40..40 + 480]].concat();
+    (v6[4], v6[5], v6[6]) = (1, 232, 44);
+    for frame in [&v4, &v6] {
+        let (ended, seen) = read(&pcap(DataLink::RAW, TsResolution::NanoSecond, frame)).unwrap();
+        assert_eq!(ended.skipped, Skipped::default());
+        assert_eq!(seen.len(), 1, "{ended:?}");
+        assert_eq!((seen[0].1.port(), seen[0].2.port()), (4000, 9000));
+        assert_eq!((seen[0].3.len(), seen[0].4), (472, 1000));
+    }
+    // The second: 60 times 8 bytes into the datagram.
+    v6[42..44].copy_from_slice(&(60_u16 << 3).to_be_bytes());
+    let (ended, seen) = read(&pcap(DataLink::RAW, TsResolution::NanoSecond, &v6)).unwrap();
+    assert_eq!((ended.skipped.fragments, seen.len()), (1, 0));
 }
 
 #[test]

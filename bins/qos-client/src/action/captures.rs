@@ -32,7 +32,7 @@ impl Bench<'_> {
             for probes in &udp.probes {
                 let run = Run { id: probes.run };
                 let mut row = Row::new(at, run, 1, &format!("udp {}", udp.server));
-                row.add_figures(&analysis::figures(udp, probes, order.loss_deadline, 0));
+                row.add_figures(&analysis::figures(udp, probes, order.loss_deadline));
                 rows.push(row);
             }
         }

@@ -22,6 +22,7 @@ impl Analysis {
     pub fn of(path: &Path) -> Result<Analysis, CaptureError> {
         let mut conversations = Conversations::default();
         let ended = packets::read(path, &mut |packet| conversations.add(&packet))?;
+        conversations.settle();
         Ok(Analysis {
             ended,
             conversations,
@@ -30,9 +31,6 @@ impl Analysis {
 }
 
 /// The figures of a series of probes, as the test itself would have them.
-pub fn figures(udp: &Udp, probes: &Probes, loss_deadline: Duration, warmup: u32) -> Figures {
-    Figures::of(
-        &probes.trace(loss_deadline, warmup),
-        Carrier::of(udp.server),
-    )
+pub fn figures(udp: &Udp, probes: &Probes, loss_deadline: Duration) -> Figures {
+    Figures::of(&probes.trace(loss_deadline, 0), Carrier::of(udp.server))
 }

@@ -6,7 +6,10 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use etherparse::{EtherType, LaxNetSlice, LaxSlicedPacket, TransportSlice};
+use etherparse::{
+    EtherType, IpNumber, Ipv6ExtensionSlice, LaxNetSlice, LaxSlicedPacket, TcpSlice,
+    TransportSlice, UdpSlice,
+};
 use pcap_file::pcap::PcapReader;
 use pcap_file::pcapng::PcapNgReader;
 use pcap_file::pcapng::blocks::Block;
@@ -249,7 +252,7 @@ impl Sink<'_> {
             Err(Unread::Link) => return self.skipped.unknown_link += 1,
             Err(Unread::Malformed) => return self.skipped.malformed += 1,
         };
-        let (from, to, fragment, whole) = match &sliced.net {
+        let (from, to, later, whole) = match &sliced.net {
             Some(LaxNetSlice::Ipv4(ip)) => {
                 let header = ip.header();
                 let later = header.fragments_offset().value() > 0;
@@ -268,7 +271,10 @@ impl Sink<'_> {
             }
             Some(LaxNetSlice::Ipv6(ip)) => {
                 let header = ip.header();
-                let later = ip.payload().fragmented && sliced.transport.is_none();
+                let later = ip.extensions().clone().into_iter().any(|extension| {
+                    matches!(extension, Ipv6ExtensionSlice::Fragment(fragment)
+                        if fragment.fragment_offset().value() > 0)
+                });
                 let addresses = (
                     header.source_addr().into(),
                     header.destination_addr().into(),
@@ -285,7 +291,11 @@ impl Sink<'_> {
             _ => return self.skipped.other_protocol += 1,
         };
         let (from, to): (IpAddr, IpAddr) = (from, to);
-        let transport = match &sliced.transport {
+        let of_first_fragment = match &sliced.net {
+            Some(net) if !later => first_fragment(net),
+            _ => None,
+        };
+        let transport = match sliced.transport.as_ref().or(of_first_fragment.as_ref()) {
             Some(TransportSlice::Udp(udp)) => {
                 let payload = udp.payload();
                 let stated = usize::from(udp.length()).checked_sub(8);
@@ -311,7 +321,7 @@ impl Sink<'_> {
                 });
                 (tcp.source_port(), tcp.destination_port(), transport)
             }
-            _ if fragment => return self.skipped.fragments += 1,
+            _ if later => return self.skipped.fragments += 1,
             _ if sliced.stop_err.is_some() => return self.skipped.malformed += 1,
             _ => return self.skipped.other_protocol += 1,
         };
@@ -322,6 +332,21 @@ impl Sink<'_> {
             to: SocketAddr::new(to, to_port),
             transport,
         });
+    }
+}
+
+/// The beginning of a datagram or of a segment in the first of its fragments, which etherparse leaves
+/// alone.
+fn first_fragment<'p>(net: &LaxNetSlice<'p>) -> Option<TransportSlice<'p>> {
+    let ip = net.ip_payload_ref().filter(|ip| ip.fragmented)?;
+    match ip.ip_number {
+        IpNumber::UDP => UdpSlice::from_slice_lax(ip.payload)
+            .ok()
+            .map(TransportSlice::Udp),
+        IpNumber::TCP => TcpSlice::from_slice(ip.payload)
+            .ok()
+            .map(TransportSlice::Tcp),
+        _ => None,
     }
 }
 

@@ -63,6 +63,13 @@ impl Probes {
         there < first.len() - there
     }
 
+    /// As the other end of the conversation sees it.
+    pub(super) fn turn_round(&mut self) {
+        for seen in &mut self.seen {
+            seen.there = !seen.there;
+        }
+    }
+
     /// The trace, its first `warmup` probes set apart. What the capture has no answer of is lost:
     /// it does not tell whether somebody waited for one. Sequence numbers that are not in the
     /// capture take no room: of each run of them one is left, so that what stands beside it is not

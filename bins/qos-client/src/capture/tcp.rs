@@ -30,6 +30,8 @@ pub struct Connection {
     /// When the SYN, and the SYN-ACK that acknowledges it, were seen.
     syn: Option<(Duration, u32)>,
     syn_ack: Option<u32>,
+    /// Of which SYN there was an acknowledgment, whether that was seen or not.
+    accepted: Option<u32>,
 }
 
 /// One direction.
@@ -64,7 +66,16 @@ impl Connection {
             reset: false,
             syn: None,
             syn_ack: None,
+            accepted: None,
         }
+    }
+
+    /// Whether a segment begins another connection between the same ports: it is a SYN, and not that of
+    /// this connection sent again, or captured behind its answer.
+    pub(super) fn is_before(&self, from: SocketAddr, segment: &Segment) -> bool {
+        let own = self.syn.map(|(_, sequence)| sequence).or(self.accepted);
+        let is_own = from == self.client && own == Some(segment.sequence);
+        segment.syn && !segment.ack && !is_own
     }
 
     pub(super) fn add(&mut self, from: SocketAddr, at: Duration, segment: &Segment) {
@@ -79,6 +90,7 @@ impl Connection {
             // One sent again: the time of the first says how long the peer was really away.
             (true, false) if there => self.syn = self.syn.or(Some((at, segment.sequence))),
             (true, true) if !there => {
+                self.accepted = Some(segment.acknowledgment.wrapping_sub(1));
                 let of_syn = self.syn.map(|(_, sequence)| sequence.wrapping_add(1));
                 if of_syn == Some(segment.acknowledgment) {
                     self.syn_ack = Some(segment.sequence.wrapping_add(1));

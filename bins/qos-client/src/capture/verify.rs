@@ -7,18 +7,20 @@ use std::time::Duration;
 
 use netproto::probe::rtp::Rtp;
 
-use super::analysis::{self, Analysis};
+use super::analysis::Analysis;
 use super::conversations::Udp;
 use super::packets::CaptureError;
 use super::rtp::{Jitter, Stream};
 use super::tshark::{self, Opinion};
 use super::write::{self, WriteError};
-use crate::figures::Figures;
+use crate::figures::{Carrier, Figures};
 use crate::udp::{Measurement, Record};
 
 /// Half of the last digit that tshark prints, and as much for its own arithmetic: times of its
 /// jitter are rounded to a microsecond.
 const JITTER_ROUNDING: Duration = Duration::from_nanos(1500);
+/// As many probes can be told apart by the header of RTP (RFC 3550 §5.1).
+const RTP_SEQUENCE_NUMBERS: u32 = 1 << 16;
 /// The times of a capture are in nanoseconds, like those of the record.
 const TIME_ROUNDING: Duration = Duration::from_nanos(1);
 
@@ -72,7 +74,6 @@ impl Value {
 
     fn agrees(self, other: Value, rounding: Duration) -> bool {
         match (self, other) {
-            (Value::Blank, _) | (_, Value::Blank) => true,
             (Value::Time(a), Value::Time(b)) => a.abs_diff(b) <= rounding,
             (a, b) => a == b,
         }
@@ -80,12 +81,12 @@ impl Value {
 }
 
 impl Compared {
-    /// Whether all who have the figure have the same.
+    /// Whether the file has the client's figure, or neither has one, and tshark the same where it has
+    /// an opinion.
     pub fn agrees(&self) -> bool {
         let pair = |a: Value, b: Value| a.agrees(b, self.rounding);
-        pair(self.client, self.file)
-            && pair(self.client, self.tshark)
-            && pair(self.file, self.tshark)
+        let by_tshark = |own| self.tshark == Value::Blank || pair(own, self.tshark);
+        pair(self.client, self.file) && by_tshark(self.client) && by_tshark(self.file)
     }
 }
 
@@ -107,17 +108,17 @@ pub fn verify(measured: &Measurement, path: &Path) -> Result<Verified, VerifyErr
     let udp = analysis.conversations.udp().first().ok_or_else(missing)?;
     let probes = udp.probes.iter().find(|series| series.run == record.run.id);
     let probes = probes.ok_or_else(missing)?;
-    let figures = analysis::figures(
-        udp,
-        probes,
-        record.plan.loss_deadline(),
-        record.plan.warmup(),
-    );
+    let mut trace = probes.trace(record.plan.loss_deadline(), record.plan.warmup());
+    // A file does not tell how long somebody waited; the record does.
+    trace.ended_at = record.wall.label(record.trace.ended_at);
+    let figures = Figures::of(&trace, Carrier::of(record.address));
     let opinion = tshark::ask(path, record.local.port(), record.address.port())?;
     let mut compared = counts(measured, udp, &figures, opinion.as_ref());
     compared.extend(times(&measured.figures, &figures));
-    if let Some((client, file)) = rtp_of(record).zip(udp.streams.iter().find(|s| !s.there)) {
-        compared.extend(rtp_jitter(client.jitter, file.jitter, opinion.as_ref()));
+    if let Some(client) = rtp_of(record) {
+        let file = udp.streams.iter().find(|stream| !stream.there);
+        let file = file.map(|stream| stream.jitter).unwrap_or_default();
+        compared.extend(rtp_jitter(client.jitter, file, opinion.as_ref()));
     }
     Ok(Verified {
         figures: compared,
@@ -137,8 +138,11 @@ fn counts(
     let answered = answered.filter_map(|answer| record.trace.departure(answer.sequence));
     let (answers, answer_bytes) = sizes(answered.map(|sent| sent.bytes));
     let lost = |figures: &Figures| u64::from(figures.lost + figures.late);
-    // tshark knows neither a warm-up nor a deadline.
-    let comparable = record.plan.warmup() == 0 && own.late == 0 && own.in_flight == 0;
+    // tshark knows neither a warm-up nor a deadline; and of the probes only the sequence number of
+    // RTP, whose 16 bits begin anew.
+    let numbered = record.plan.rtp() && record.plan.probes() <= RTP_SEQUENCE_NUMBERS;
+    let decided = own.late == 0 && own.in_flight == 0;
+    let comparable = numbered && decided && record.plan.warmup() == 0;
     let count = |name, client, file, tshark: Option<u64>| Compared {
         name,
         client: Value::Count(client),
@@ -241,12 +245,16 @@ mod tests {
     use super::*;
 
     #[test]
-    fn observers_agree_when_all_who_have_a_figure_have_the_same() {
+    fn a_figure_that_the_file_lacks_is_different_and_tshark_may_have_no_opinion() {
         let us = |us| Value::Time(Duration::from_micros(us));
         for (client, file, tshark, agree) in [
             (Value::Count(3), Value::Count(3), Value::Count(3), true),
             (Value::Count(3), Value::Count(3), Value::Blank, true),
             (Value::Count(3), Value::Count(4), Value::Blank, false),
+            (Value::Blank, Value::Blank, Value::Blank, true),
+            (us(10), Value::Blank, Value::Blank, false),
+            (us(10), Value::Blank, us(10), false),
+            (Value::Blank, us(10), us(10), false),
             (Value::Count(3), Value::Count(3), Value::Count(4), false),
             (us(10), us(10), us(11), true),
             (us(10), us(10), us(12), false),

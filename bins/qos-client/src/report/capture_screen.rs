@@ -8,7 +8,7 @@ use comfy_table::CellAlignment;
 
 use super::screen::{self, BLANK, bps, ms, table, write_table};
 use crate::capture::analysis::{self, Analysis};
-use crate::capture::conversations::{MAX_CONVERSATIONS, Udp};
+use crate::capture::conversations::{MAX_CONVERSATIONS, MAX_SERIES, Udp};
 use crate::capture::tcp::Connection;
 use crate::capture::verify::{Value, Verified};
 
@@ -45,6 +45,17 @@ pub fn analysis(
             "  left out: {} packets of conversations beyond the first {MAX_CONVERSATIONS}",
             conversations.beyond
         )?;
+    }
+    for (datagrams, what) in [
+        (conversations.series.beyond, "series of probes"),
+        (conversations.streams.beyond, "RTP streams"),
+    ] {
+        if datagrams > 0 {
+            writeln!(
+                out,
+                "  only counted: {datagrams} datagrams of {what} beyond the first {MAX_SERIES}"
+            )?;
+        }
     }
     if let Some(damage) = &ended.damaged {
         writeln!(out, "  the rest of the file cannot be read: {damage}")?;
@@ -86,7 +97,7 @@ fn udp(out: &mut dyn Write, udp: &Udp, loss_deadline: Duration) -> io::Result<()
         )?;
     }
     for probes in &udp.probes {
-        let figures = analysis::figures(udp, probes, loss_deadline, 0);
+        let figures = analysis::figures(udp, probes, loss_deadline);
         writeln!(out, "  probes of qos-client, run {:016x}", probes.run)?;
         screen::path(out, &figures, loss_deadline)?;
     }

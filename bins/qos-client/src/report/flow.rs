@@ -72,7 +72,7 @@ fn of_udp(udp: &Udp, loss_deadline: Duration) -> Flow {
     };
     let probes = udp.probes.iter().map(|probes| {
         let mut figures = Row::default();
-        figures.add_figures(&analysis::figures(udp, probes, loss_deadline, 0));
+        figures.add_figures(&analysis::figures(udp, probes, loss_deadline));
         Series {
             run_id: format!("{:016x}", probes.run),
             figures,
