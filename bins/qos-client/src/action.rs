@@ -2,6 +2,7 @@
 
 mod captures;
 mod compared;
+mod flood;
 mod loaded;
 mod page;
 mod series;
@@ -16,6 +17,7 @@ use crate::assertion::{Checked, verdict};
 use crate::capture::packets::CaptureError;
 use crate::capture::verify::VerifyError;
 use crate::capture::write::WriteError;
+use crate::clients::Asked;
 use crate::config::{Action, Output};
 use crate::interrupt::Interrupt;
 use crate::load::server::OfferError;
@@ -95,6 +97,7 @@ impl Bench<'_> {
         match action {
             Action::Menu => Ok(Verdict::Passed),
             Action::Http(plan) => self.http(action, plan),
+            Action::Flood(plan) => self.flood(action, plan),
             Action::Series(series) => self.series(action, series),
             Action::Udp(plan) => self.udp(action, plan),
             Action::Clients(plan) => self.clients(action, plan),
@@ -170,8 +173,10 @@ impl Bench<'_> {
                 if let Ok(measured) = &client.udp {
                     row.add_udp(measured);
                 }
-                if let Ok(exchange) = &client.http {
-                    row.add_http(exchange);
+                match &client.http {
+                    Ok(Asked::Once(exchange)) => row.add_http(exchange),
+                    Ok(Asked::Often(shown)) => row.add_series(shown),
+                    Err(_) => {}
                 }
                 row
             })
@@ -188,8 +193,15 @@ impl Bench<'_> {
                 .zip(&rows)
                 .map(|(c, row)| c.outcome(row))
                 .collect();
-            let fairness = clients::fairness(&clients);
-            self.end("clients", run, outcomes, fairness, &checked)?;
+            let end = End {
+                command: "clients",
+                run_id: format!("{:016x}", run.id),
+                results: outcomes,
+                fairness_jain: clients::fairness(&clients),
+                http_fairness_jain: clients::http_fairness(&clients),
+                assertions: &checked,
+            };
+            events::write(self.out, &Event::End(end))?;
         } else {
             screen::clients(self.out, &clients)?;
             screen::assertions(self.out, &checked)?;
@@ -237,6 +249,7 @@ impl Bench<'_> {
             run_id: format!("{:016x}", run.id),
             results,
             fairness_jain,
+            http_fairness_jain: None,
             assertions,
         };
         events::write(self.out, &Event::End(end))?;

@@ -8,12 +8,13 @@ use std::time::Duration;
 use clap::{Args, Parser, Subcommand};
 
 use crate::assertion::Assertion;
+use crate::clients::Asking;
 use crate::config::{Action, Analyze, Config, CsvFile, Output};
 use crate::grade::Profile;
 use crate::http::series::Series;
 use crate::page;
 use crate::target::Target;
-use crate::udp::Pattern;
+use crate::udp::{Pattern, flood};
 use crate::{clients, compare, http, load, udp};
 use values::{bit_rate, dscp, duration, host, number, port};
 
@@ -32,11 +33,13 @@ Examples:
   qos-client http / --requests 500 --rate 100    500 requests at 100 a second
   qos-client udp --packets 200 --interval 20ms   200 probes, enough for p99
   qos-client --port 8000 --udp-port 9000 udp     past the proxy, straight to webserverd
+  qos-client udp --flood --duration 5s           throughput: as much as goes
   qos-client udp --capture run.pcapng            the same, and its packets for Wireshark
   qos-client verify                              a test held against its capture and tshark
   qos-client clients --count 50                  fifty clients at once
   qos-client load                                latency while the path is busy (webserverd --responsiveness)
   qos-client compare                             what the proxy adds, and what its cache saves
+  qos-client clients --requests 100 --rate 10    five, each with 10 requests a second for 10 s
   qos-client udp --json --csv off                JSON events, no file
   qos-client udp --json > qos_events.ndjson      the test recorded; then:
   qos-client report                              its figures and plots in report.html
@@ -110,7 +113,7 @@ enum Command {
     /// One GET: status, hit or miss, timing, the first 500 characters
     Http(HttpArgs),
     /// Numbered UDP probes to an echo: loss, round-trip time, jitter, throughput
-    Udp(UdpArgs),
+    Udp(UdpCommand),
     /// Several clients at once, each with a request and a UDP test
     Clients(ClientsArgs),
     /// Round-trip time while the path is idle, then under download, upload and both
@@ -151,13 +154,29 @@ struct HttpArgs {
 }
 
 #[derive(Debug, Args)]
+struct UdpCommand {
+    #[command(flatten)]
+    probes: UdpArgs,
+    /// Throughput instead: as many datagrams as this machine sends, many a system call. It has rates,
+    /// losses and order, and no times of single packets
+    #[arg(long, help_heading = "Flood", conflicts_with_all = ["packets", "interval", "warmup", "pattern", "seed", "hops", "rtp", "loss_deadline"])]
+    flood: bool,
+    /// How long a flood lasts, 100ms to 1m
+    #[arg(long, help_heading = "Flood", requires = "flood", default_value = "5s", value_name = "TIME", value_parser = duration, allow_negative_numbers = true)]
+    duration: Duration,
+    /// So many bits of payload a second instead of all that go, such as 200mbit or 1.5gbit
+    #[arg(long, help_heading = "Flood", requires = "flood", value_name = "BITS", value_parser = bit_rate, allow_negative_numbers = true)]
+    bitrate: Option<u64>,
+}
+
+#[derive(Debug, Args)]
 struct UdpArgs {
     /// How many probes
     #[arg(long, default_value_t = 20, value_parser = number, allow_negative_numbers = true)]
     packets: u64,
-    /// Bytes of UDP payload in each, 28 to 65507
-    #[arg(long, default_value_t = 128, value_parser = number, allow_negative_numbers = true)]
-    payload: u64,
+    /// Bytes of UDP payload in each, 28 to 65507 [default: 128; 1400 with --flood]
+    #[arg(long, value_parser = number, allow_negative_numbers = true)]
+    payload: Option<u64>,
     /// From one probe to the next, such as 100ms or 2s; a bare number is milliseconds
     #[arg(long, default_value = "100ms", value_name = "TIME", value_parser = duration, allow_negative_numbers = true)]
     interval: Duration,
@@ -193,6 +212,18 @@ struct ClientsArgs {
     /// What each asks for by HTTP
     #[arg(long, default_value = "/")]
     path: String,
+    /// How many requests each makes, one at a time, beside its UDP test
+    #[arg(long, default_value_t = 1, value_parser = number, allow_negative_numbers = true)]
+    requests: u64,
+    /// So many a second by each, whatever comes back; latency counts from when each was due. Without
+    /// it, each makes its next request when its last has ended
+    #[arg(
+        long,
+        requires = "requests",
+        value_name = "PER SECOND",
+        allow_negative_numbers = true
+    )]
+    rate: Option<f64>,
     /// The longest that a whole request may take
     #[arg(long, default_value = "10s", value_name = "TIME", value_parser = duration, allow_negative_numbers = true)]
     timeout: Duration,
@@ -297,13 +328,9 @@ pub fn read(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<C
                 ),
             }
         }
-        Some(Command::Udp(args)) => Action::Udp(udp_plan(&args)?),
-        Some(Command::Clients(args)) => {
-            let mut plan = clients::Plan::default();
-            plan.http = http_plan(&args.path, args.timeout)?;
-            plan.udp = udp_plan(&args.udp)?;
-            Action::Clients(plan.with_count(args.count).map_err(usage)?)
-        }
+        Some(Command::Udp(args)) if args.flood => Action::Flood(flood_plan(&args)?),
+        Some(Command::Udp(args)) => Action::Udp(udp_plan(&args.probes)?),
+        Some(Command::Clients(args)) => Action::Clients(clients_plan(&args)?),
         Some(Command::Load(args)) => Action::Load(load_plan(args).map_err(usage)?),
         Some(Command::Compare(args)) => Action::Compare(compare_plan(&args)?),
         Some(Command::Analyze(args)) => Action::Analyze(Analyze {
@@ -326,7 +353,7 @@ pub fn read(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<C
     };
     let needs = |flag: &str, commands: &str| usage(format!("{flag} is for {commands}"));
     if global.capture.is_some() && !matches!(action, Action::Udp(_) | Action::Verify(_)) {
-        return Err(needs("--capture", "udp and verify"));
+        return Err(needs("--capture", "udp without --flood, and verify"));
     }
     let report = matches!(action, Action::Report(_));
     if report && global.csv.is_some() {
@@ -387,10 +414,36 @@ fn http_plan(path: &str, timeout: Duration) -> Result<http::Plan, Refused> {
     .map_err(usage)
 }
 
+fn clients_plan(args: &ClientsArgs) -> Result<clients::Plan, Refused> {
+    let request = http_plan(&args.path, args.timeout)?;
+    let mut plan = clients::Plan::default();
+    plan.http = if args.requests == 1 && args.rate.is_none() {
+        Asking::Once(request)
+    } else {
+        // One at a time: who asks for several at once is several clients.
+        let series = Series::new(request, args.requests, args.rate, Some(1));
+        Asking::Often(series.map_err(usage)?)
+    };
+    plan.udp = udp_plan(&args.udp)?;
+    plan.with_count(args.count).map_err(usage)
+}
+
+fn flood_plan(args: &UdpCommand) -> Result<flood::Plan, Refused> {
+    let plan = flood::Plan::default();
+    let payload = args.probes.payload.unwrap_or(plan.payload() as u64);
+    plan.with_payload(payload)
+        .and_then(|plan| plan.with_duration(args.duration))
+        .and_then(|plan| plan.with_dscp(args.probes.dscp))
+        .and_then(|plan| args.bitrate.map_or(Ok(plan), |bps| plan.with_bitrate(bps)))
+        .map_err(usage)
+}
+
 fn udp_plan(args: &UdpArgs) -> Result<udp::Plan, Refused> {
-    udp::Plan::default()
+    let usual = udp::Plan::default();
+    let payload = args.payload.unwrap_or(usual.payload() as u64);
+    usual
         .with_packets(args.packets)
-        .and_then(|plan| plan.with_payload(args.payload))
+        .and_then(|plan| plan.with_payload(payload))
         .and_then(|plan| plan.with_interval(args.interval))
         .and_then(|plan| plan.with_loss_deadline(args.loss_deadline))
         .and_then(|plan| plan.with_warmup(args.warmup))

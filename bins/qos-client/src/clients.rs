@@ -1,4 +1,5 @@
-//! Several clients at once: each makes an HTTP request and a UDP test, all from the same moment.
+//! Several clients at once: each makes one or many HTTP requests and a UDP test, all from the same
+//! moment.
 
 use std::io;
 use std::sync::{Condvar, Mutex, PoisonError};
@@ -7,14 +8,15 @@ use std::thread;
 use netstats::fairness;
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 
+use crate::http::series::{self, Series};
 use crate::http::{self, Exchange};
 use crate::interrupt::Interrupt;
 use crate::report::events::Outcome;
 use crate::report::row::Row;
-use crate::target::{Service, Target, Unreachable};
+use crate::target::{Endpoint, Service, Target, Unreachable};
 use crate::udp::{self, Measurement, Pace, Progress, Run, Test};
 
-/// The most clients: each has three threads and two sockets.
+/// The most clients: each has up to four threads, and two sockets.
 pub const MAX_CLIENTS: u32 = 1000;
 /// A client's threads are small: what is large is on the heap.
 const STACK: usize = 256 * 1024;
@@ -24,13 +26,48 @@ const OTHER_FILES: u64 = 32;
 const SPINNING_CLIENTS_PER_CORE: usize = 1;
 
 /// What each of how many clients does.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct Plan {
     count: u32,
-    /// Its request.
-    pub http: http::Plan,
+    /// What it asks for.
+    pub http: Asking,
     /// Its UDP test.
     pub udp: udp::Plan,
+}
+
+/// What a client does by HTTP.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Asking {
+    /// One request.
+    Once(http::Plan),
+    /// Many, one at a time, each client at its own pace.
+    Often(Series),
+}
+
+/// What it found.
+#[derive(Debug)]
+pub enum Asked {
+    /// By one request.
+    Once(Exchange),
+    /// By many.
+    Often(series::Outcome),
+}
+
+impl Asking {
+    fn ask(&self, endpoint: &Endpoint, interrupt: &Interrupt) -> Result<Asked, Unreachable> {
+        match self {
+            Asking::Once(plan) => http::fetch(endpoint, plan, interrupt).map(Asked::Once),
+            Asking::Often(series) => series::run(endpoint, series, interrupt).map(Asked::Often),
+        }
+    }
+
+    /// Each request.
+    pub fn request(&self) -> &http::Plan {
+        match self {
+            Asking::Once(plan) => plan,
+            Asking::Often(series) => &series.request,
+        }
+    }
 }
 
 impl Default for Plan {
@@ -38,7 +75,7 @@ impl Default for Plan {
     fn default() -> Plan {
         Plan {
             count: 5,
-            http: http::Plan::default(),
+            http: Asking::Once(http::Plan::default()),
             udp: udp::Plan::default(),
         }
     }
@@ -69,8 +106,8 @@ impl Plan {
 pub struct Client {
     /// Counted from one.
     pub number: u32,
-    /// Its request.
-    pub http: Result<Exchange, Unreachable>,
+    /// What it asked for.
+    pub http: Result<Asked, Unreachable>,
     /// Its UDP test.
     pub udp: Result<Measurement, Unreachable>,
 }
@@ -78,16 +115,25 @@ pub struct Client {
 impl Client {
     /// What it leaves for programs, beside its row.
     pub fn outcome<'a>(&'a self, row: &'a Row) -> Outcome<'a> {
-        let http = self.http.as_ref().err().map(ToString::to_string);
-        let udp = self.udp.as_ref().err().map(ToString::to_string);
         let measured = self.udp.as_ref().ok();
         Outcome {
             figures: row,
             grades: &row.grades,
             limits: measured.map_or(&[], |measured| &measured.limits),
             notes: measured.map_or(&[], |measured| &measured.notes),
-            errors: http.into_iter().chain(udp).collect(),
+            errors: self.errors(),
         }
+    }
+
+    /// What went wrong, where anything did.
+    pub fn errors(&self) -> Vec<String> {
+        let http = match &self.http {
+            Ok(Asked::Once(_)) => None,
+            Ok(Asked::Often(shown)) => shown.error.clone(),
+            Err(error) => Some(error.to_string()),
+        };
+        let udp = self.udp.as_ref().err().map(ToString::to_string);
+        http.into_iter().chain(udp).collect()
     }
 }
 
@@ -120,8 +166,7 @@ pub fn run(
                 .name(format!("client-{number}-http"))
                 .stack_size(STACK)
                 .spawn_scoped(scope, move || {
-                    gate.passed()
-                        .then(|| http::fetch(tcp, &plan.http, interrupt))
+                    gate.passed().then(|| plan.http.ask(tcp, interrupt))
                 });
             let probes = thread::Builder::new()
                 .name(format!("client-{number}-udp"))
@@ -177,6 +222,23 @@ pub fn fairness(clients: &[Client]) -> Option<f64> {
         })
         .collect();
     fairness::jain(&shares)
+}
+
+/// Jain's index of what the clients got by HTTP; `None` where each made one request, whose body may
+/// be too small for a rate.
+pub fn http_fairness(clients: &[Client]) -> Option<f64> {
+    let mut rates = false;
+    let shares: Vec<f64> = clients
+        .iter()
+        .map(|client| match &client.http {
+            Ok(Asked::Often(shown)) => {
+                rates = true;
+                shown.goodput_bps.unwrap_or(0.0)
+            }
+            Ok(Asked::Once(_)) | Err(_) => 0.0,
+        })
+        .collect();
+    fairness::jain(&shares).filter(|_| rates)
 }
 
 /// Two sockets a client; the usual soft limit of 1,024 files holds only 500 clients.

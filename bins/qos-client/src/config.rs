@@ -11,6 +11,7 @@ use crate::load::plan::With;
 use crate::page;
 use crate::report::csv_file;
 use crate::target::Target;
+use crate::udp::flood;
 use crate::{clients, compare, http, load, udp};
 
 /// All of it.
@@ -33,6 +34,8 @@ pub enum Action {
     Http(http::Plan),
     /// One UDP test.
     Udp(udp::Plan),
+    /// As many datagrams as go.
+    Flood(flood::Plan),
     /// Many HTTP requests.
     Series(http::series::Series),
     /// Several clients at once.
@@ -91,7 +94,9 @@ impl CsvFile {
     /// Where a row of this action goes.
     pub fn path_for(&self, action: &Action) -> Option<PathBuf> {
         match (self, action) {
-            (CsvFile::Default, Action::Udp(_)) => Some(csv_file::DEFAULT_NAME.into()),
+            (CsvFile::Default, Action::Udp(_) | Action::Flood(_)) => {
+                Some(csv_file::DEFAULT_NAME.into())
+            }
             (CsvFile::Default | CsvFile::Off, _) => None,
             (CsvFile::At(path), _) => Some(path.clone()),
         }
@@ -124,6 +129,16 @@ impl Action {
             Action::Udp(plan) => {
                 flag("udp --packets", &plan.packets());
                 udp_flags(&mut flag, plan);
+            }
+            Action::Flood(plan) => {
+                flag("udp --flood --duration", &compact(plan.duration()));
+                flag("--payload", &plan.payload());
+                if let Some(bitrate) = plan.bitrate() {
+                    flag("--bitrate", &bitrate);
+                }
+                if plan.dscp() != 0 {
+                    flag("--dscp", &plan.dscp());
+                }
             }
             Action::Series(series) => {
                 flag("http", &series.request.path);
@@ -162,6 +177,12 @@ impl Action {
             Action::Load(plan) => load_flags(&mut flag, plan),
             Action::Clients(plan) => {
                 flag("clients --count", &plan.count());
+                if let clients::Asking::Often(series) = &plan.http {
+                    flag("--requests", &series.requests());
+                    if let Pace::Open(rate) = series.pace() {
+                        flag("--rate", &rate);
+                    }
+                }
                 flag("--packets", &plan.udp.packets());
                 udp_flags(&mut flag, &plan.udp);
             }

@@ -34,12 +34,23 @@ fn what_a_menu_action_prints_as_its_command_is_read_back_as_that_action() {
         .unwrap()
         .with_pattern(Pattern::Burst(7))
         .with_seed(5);
+    let mut busy = clients::Plan::default();
+    busy.http = Asking::Often(Series::new(http::Plan::default(), 30, Some(4.5), Some(1)).unwrap());
     for action in [
         Action::Menu,
         Action::Http(http::Plan::default().with_path("/a/b?c=d").unwrap()),
         Action::Udp(udp),
+        Action::Flood(flood::Plan::default()),
+        Action::Flood(
+            flood::Plan::default()
+                .with_duration(Duration::from_millis(1500))
+                .and_then(|plan| plan.with_bitrate(2_500_000))
+                .and_then(|plan| plan.with_dscp(8))
+                .unwrap(),
+        ),
         Action::Series(Series::new(http::Plan::default(), 50, Some(2.5), Some(8)).unwrap()),
         Action::Clients(clients::Plan::default().with_count(12).unwrap()),
+        Action::Clients(busy),
         Action::Report(page::Order::default()),
         Action::Compare(compare::Plan::default()),
         Action::Compare({
@@ -155,12 +166,41 @@ fn wrong_usage_says_what_would_be_right() {
         ),
         ("qos-client load --upload x", "a path begins with /"),
     ] {
-        match parse(line) {
-            Err(Refused::Usage(said)) => {
-                assert!(said.contains(message), "{line}: {said}");
-                assert_eq!(said.lines().count(), 1, "{said}");
-            }
-            other => panic!("{line}: {other:?}"),
+        assert_refused(line, message);
+    }
+}
+
+#[test]
+fn wrong_usage_of_a_flood_says_what_would_be_right() {
+    for (line, message) in [
+        (
+            "qos-client udp --flood --interval 5ms",
+            "the argument '--flood' cannot be used with '--interval <TIME>'",
+        ),
+        (
+            "qos-client udp --flood --bitrate fast",
+            "write it like 12mbit, 500kbit or 1000000",
+        ),
+        (
+            "qos-client udp --flood --duration 2m",
+            "a flood lasts 100ms to 1m, not 2m",
+        ),
+        (
+            "qos-client udp --flood --capture a.pcapng",
+            "--capture is for udp without --flood, and verify",
+        ),
+    ] {
+        assert_refused(line, message);
+    }
+}
+
+/// Refused in one line that has the message.
+fn assert_refused(line: &str, message: &str) {
+    match parse(line) {
+        Err(Refused::Usage(said)) => {
+            assert!(said.contains(message), "{line}: {said}");
+            assert_eq!(said.lines().count(), 1, "{said}");
         }
+        other => panic!("{line}: {other:?}"),
     }
 }

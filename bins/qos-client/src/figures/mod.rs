@@ -44,6 +44,13 @@ impl Carrier {
         }
     }
 
+    /// The bytes of an IP packet and of an Ethernet frame with so much payload; `None` where it
+    /// would be cut up.
+    pub fn bytes_around(self, payload: u64) -> Option<[u64; 2]> {
+        let packet = payload + self.header_bytes();
+        (packet <= ETHERNET_MTU).then_some([packet, packet + FRAME_BYTES])
+    }
+
     const fn header_bytes(self) -> u64 {
         match self {
             Carrier::Ipv4 => 28,
@@ -208,11 +215,14 @@ impl Figures {
             if answer.sequence < trace.warmup {
                 continue;
             }
-            let packet = u64::from(sent.bytes) + carrier.header_bytes();
-            cut_up |= packet > ETHERNET_MTU;
             achieved.received(answer.at, sent.bytes.into());
-            ip.received(answer.at, packet);
-            frames.received(answer.at, packet + FRAME_BYTES);
+            match carrier.bytes_around(sent.bytes.into()) {
+                Some([packet, frame]) => {
+                    ip.received(answer.at, packet);
+                    frames.received(answer.at, frame);
+                }
+                None => cut_up = true,
+            }
             if first.arrived(answer.sequence) != Arrival::Duplicate {
                 goodput.received(answer.at, sent.bytes.into());
             }

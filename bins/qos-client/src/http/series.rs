@@ -129,6 +129,10 @@ pub struct Outcome {
     pub latency: Summary,
     /// From when it was sent to the last byte of its answer.
     pub service: Summary,
+    /// Bytes of all bodies, without chunk framing.
+    pub body_bytes: u64,
+    /// Bits of these a second, over the same time as `rate_rps`.
+    pub goodput_bps: Option<f64>,
     /// Answers a second, from the first request's due time to the last answer.
     pub rate_rps: Option<f64>,
     /// The first of what went wrong.
@@ -143,6 +147,7 @@ struct Sample {
     service: Duration,
     status: u16,
     cache: CacheVerdict,
+    body_bytes: u64,
 }
 
 /// What the clients share.
@@ -206,6 +211,7 @@ pub fn run(
     let count = |wanted: fn(&Sample) -> bool| samples.iter().filter(|s| wanted(s)).count() as u32;
     let ended = shared.ended.into_inner().unwrap_or_default();
     let seconds = ended.saturating_sub(start).as_secs_f64();
+    let body_bytes: u64 = samples.iter().map(|sample| sample.body_bytes).sum();
     Ok(Outcome {
         made: shared.made.into_inner(),
         answered: samples.len() as u32,
@@ -214,6 +220,8 @@ pub fn run(
         misses: count(|sample| matches!(sample.cache, CacheVerdict::Miss { .. })),
         latency: Summary::of(samples.iter().map(|sample| sample.latency)),
         service: Summary::of(samples.iter().map(|sample| sample.service)),
+        body_bytes,
+        goodput_bps: (seconds > 0.0).then(|| body_bytes as f64 * 8.0 / seconds),
         rate_rps: (seconds > 0.0).then(|| samples.len() as f64 / seconds),
         error: failures.first().map(ToString::to_string),
         interrupted: interrupt.asked(),
@@ -260,6 +268,7 @@ fn ask_in_turn(
                     service: ended.saturating_sub(sent),
                     status: exchange.status,
                     cache: exchange.cache,
+                    body_bytes: exchange.body_bytes,
                 };
                 if let Ok(mut samples) = shared.samples.lock() {
                     samples.push(sample);

@@ -16,6 +16,7 @@ use crate::figures::trace::{Fate, Trace};
 use crate::grade::Graded;
 use crate::load;
 use crate::load::plan::With;
+use crate::udp::flood;
 use crate::udp::{Plan, Progress, Run};
 
 /// One line.
@@ -52,6 +53,9 @@ pub struct Start<'a> {
     /// The load, where there is one.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub load: Option<LoadOrder>,
+    /// The flood, where it is one.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub flood: Option<Flooded>,
 }
 
 /// An ordered load.
@@ -79,6 +83,27 @@ impl LoadOrder {
             datagrams_bps,
             download: paths.and_then(|paths| paths.download.clone()),
             upload: paths.and_then(|paths| paths.upload.clone()),
+        }
+    }
+}
+
+/// An ordered flood.
+#[derive(Debug, Serialize)]
+pub struct Flooded {
+    duration_ns: u64,
+    payload_bytes: usize,
+    bitrate_bps: Option<u64>,
+    dscp: u8,
+}
+
+impl Flooded {
+    /// That of a plan.
+    pub fn of(plan: &flood::Plan) -> Flooded {
+        Flooded {
+            duration_ns: nanos(plan.duration()),
+            payload_bytes: plan.payload(),
+            bitrate_bps: plan.bitrate(),
+            dscp: plan.dscp(),
         }
     }
 }
@@ -125,6 +150,7 @@ impl<'a> Start<'a> {
             tool: concat!("qos-client ", env!("CARGO_PKG_VERSION")),
             udp: None,
             load: None,
+            flood: None,
         }
     }
 }
@@ -137,7 +163,8 @@ pub struct Interval {
     since_start_ns: u64,
     sent: u32,
     answered: u32,
-    of: u32,
+    /// `None` for a flood, which has a duration and no number.
+    of: Option<u32>,
     new_answers: u32,
     new_bytes: u64,
     rtt_min_ns: Option<u64>,
@@ -154,12 +181,28 @@ impl Interval {
             since_start_ns: nanos(progress.since_start),
             sent: progress.sent,
             answered: progress.answered,
-            of: progress.of,
+            of: Some(progress.of),
             new_answers: second.answers,
             new_bytes: second.bytes,
             rtt_min_ns: second.rtt_min.map(nanos),
             rtt_mean_ns: second.rtt_mean().map(nanos),
             rtt_max_ns: second.rtt_max.map(nanos),
+        }
+    }
+
+    /// That of a flood.
+    pub fn of_flood(progress: &flood::Progress) -> Interval {
+        Interval {
+            since_start_ns: nanos(progress.since_start),
+            sent: progress.sent,
+            answered: progress.answered,
+            of: None,
+            new_answers: progress.new_answers,
+            new_bytes: progress.new_bytes,
+            phase: None,
+            rtt_min_ns: None,
+            rtt_mean_ns: None,
+            rtt_max_ns: None,
         }
     }
 }
@@ -232,6 +275,9 @@ pub struct End<'a> {
     pub results: Vec<Outcome<'a>>,
     /// Jain's index of the clients' goodput, where there are several.
     pub fairness_jain: Option<f64>,
+    /// The same of what they got by HTTP, where each made many requests.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub http_fairness_jain: Option<f64>,
     /// What was asserted, and whether it held.
     pub assertions: &'a [Checked],
 }

@@ -15,6 +15,7 @@ use crate::http::bulk;
 use crate::http::series::Outcome;
 use crate::load::findings::Finding;
 use crate::load::{Phase, Stage};
+use crate::udp::flood;
 use crate::udp::{Measurement, Pattern, Plan, Run};
 
 /// The columns of `qos_result.csv`, in their order. Every name that a row uses stands here.
@@ -464,6 +465,43 @@ impl Row {
         self.set("http_hits", Cell::Count(found.hits.n() as u64));
     }
 
+    /// Adds what a flood showed. The interval of the loss stays blank: the losses of a queue that
+    /// overflows come together, and it takes them for independent of each other.
+    pub fn add_flood(&mut self, shown: &flood::Outcome) {
+        let plan = &shown.plan;
+        let [packets, frames] = shown.on_the_wire(shown.achieved_bps);
+        let limited = if shown.limits().is_empty() {
+            "no"
+        } else {
+            "yes"
+        };
+        for (name, cell) in [
+            ("pattern", Cell::Text("flood".to_owned())),
+            ("payload_bytes", Cell::Count(plan.payload() as u64)),
+            ("dscp", count(plan.dscp())),
+            ("packets_sent", Cell::Count(shown.sent)),
+            ("packets_answered", count(shown.answered)),
+            ("packets_lost", Cell::Count(shown.lost())),
+            ("local_drops", Cell::Count(shown.local_drops)),
+            ("receive_drops", Cell::Count(shown.receive_drops)),
+            ("duplicates", Cell::Count(shown.duplicates)),
+            ("replicated", count(shown.replicated)),
+            ("reordered", count(shown.reordered)),
+            ("corrupt", Cell::Count(shown.corrupt)),
+            ("loss_pct", pct(shown.loss_pct())),
+            ("loss_n", Cell::Count(shown.sent)),
+            ("offered_bps", bps(shown.offered_bps)),
+            ("achieved_bps", bps(shown.achieved_bps)),
+            ("achieved_ip_bps", bps(packets)),
+            ("achieved_frame_bps", bps(frames)),
+            ("goodput_bps", bps(shown.goodput_bps)),
+            ("throughput_bps", bps(shown.goodput_bps)),
+            ("measurement_limited", Cell::Text(limited.to_owned())),
+        ] {
+            self.set(name, cell);
+        }
+    }
+
     /// Adds what many HTTP requests showed.
     pub fn add_series(&mut self, outcome: &Outcome) {
         let latency = &outcome.latency;
@@ -472,6 +510,8 @@ impl Row {
             ("http_answered", count(outcome.answered)),
             ("http_errors", count(outcome.refused)),
             ("http_hits", count(outcome.hits)),
+            ("http_body_bytes", Cell::Count(outcome.body_bytes)),
+            ("http_throughput_bps", bps(outcome.goodput_bps)),
             ("http_rate_rps", ratio(outcome.rate_rps)),
             ("http_latency_mean_ms", ms(latency.mean())),
             ("http_latency_p50_ms", ms(latency.quantile(P50))),

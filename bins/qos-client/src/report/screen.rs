@@ -4,10 +4,9 @@ use std::fmt;
 use std::io::{self, Write};
 use std::time::Duration;
 
-use comfy_table::{CellAlignment, Table, presets};
+use comfy_table::{Table, presets};
 
 use crate::assertion::Checked;
-use crate::clients::{self, Client};
 use crate::config::compact;
 use crate::figures::Figures;
 use crate::http::Exchange;
@@ -15,14 +14,18 @@ use crate::target::Endpoint;
 use crate::udp::{Measurement, Pattern, Plan, Progress, Run};
 use figure_table::FigureTable;
 
+mod clients;
 mod compare;
 mod figure_table;
+mod flood;
 mod grades;
 mod load;
 mod series;
 
+pub use clients::{clients, clients_heading};
 pub use compare::{compare, compare_heading};
 pub(crate) use figure_table::us;
+pub use flood::{flood, flood_heading, flood_progress};
 pub use grades::grades;
 pub use load::{load, load_heading};
 pub use series::{series, series_heading};
@@ -140,24 +143,6 @@ fn losses(out: &mut dyn Write, f: &Figures) -> io::Result<()> {
     Ok(())
 }
 
-/// What all clients together are ordered to do.
-pub fn clients_heading(
-    out: &mut dyn Write,
-    tcp: &Endpoint,
-    udp: &Endpoint,
-    plan: &clients::Plan,
-) -> io::Result<()> {
-    writeln!(
-        out,
-        "{} clients at once: each GET http://{}{} and {} packets of {} bytes to {udp}",
-        plan.count(),
-        tcp.authority(),
-        plan.http.path,
-        plan.udp.packets(),
-        plan.udp.payload(),
-    )
-}
-
 /// What an HTTP request showed.
 pub fn http(
     out: &mut dyn Write,
@@ -221,99 +206,6 @@ pub fn preview(out: &mut dyn Write, exchange: &Exchange) -> io::Result<()> {
     }
 }
 
-/// A row for each client, and how evenly they were served.
-pub fn clients(out: &mut dyn Write, clients: &[Client]) -> io::Result<()> {
-    let mut table = table([
-        "client",
-        "HTTP",
-        "cache",
-        "total ms",
-        "answered",
-        "loss %",
-        "RTT ms",
-        "max ms",
-        "jitter ms",
-        "kbit/s",
-    ]);
-    let plain = |duration: Option<Duration>| {
-        or_blank(duration, |duration| format!("{:.3}", millis(duration)))
-    };
-    let failed = |columns: usize| {
-        let blanks = std::iter::repeat_n(BLANK, columns - 1);
-        std::iter::once("failed").chain(blanks).map(str::to_owned)
-    };
-    for client in clients {
-        let mut row = vec![client.number.to_string()];
-        match &client.http {
-            Ok(exchange) => row.extend([
-                exchange.status.to_string(),
-                exchange.cache.word().to_owned(),
-                plain(Some(exchange.total)),
-            ]),
-            Err(_) => row.extend(failed(3)),
-        }
-        match &client.udp {
-            Ok(Measurement { figures: f, .. }) => row.extend([
-                format!("{}/{}", f.answered, f.sent),
-                or_blank(f.loss_pct, |share| format!("{share:.2}")),
-                plain(f.rtt.mean()),
-                plain(f.rtt.max()),
-                plain(f.ipdv_abs_mean),
-                or_blank(f.goodput_bps, |rate| format!("{:.2}", rate / 1e3)),
-            ]),
-            Err(_) => row.extend(failed(6)),
-        }
-        table.add_row(row);
-    }
-    for column in table.column_iter_mut() {
-        column.set_cell_alignment(CellAlignment::Right);
-    }
-    write_table(out, &table)?;
-    if let Some(index) = clients::fairness(clients) {
-        writeln!(
-            out,
-            "  fairness of the UDP throughput (Jain): {index:.4}; 1 is the same for all"
-        )?;
-    }
-    for (error, numbers) in errors_of(clients) {
-        writeln!(out, "  {numbers}: {error}")?;
-    }
-    Ok(())
-}
-
-/// Clients that are named with an error; the table has them all.
-const NAMED: usize = 8;
-
-/// Each error once, with the clients that had it.
-fn errors_of(clients: &[Client]) -> Vec<(String, String)> {
-    let mut errors: Vec<(String, Vec<u32>)> = Vec::new();
-    for client in clients {
-        let http = client.http.as_ref().err().map(ToString::to_string);
-        let udp = client.udp.as_ref().err().map(ToString::to_string);
-        for error in http.into_iter().chain(udp) {
-            match errors.iter_mut().find(|(known, _)| *known == error) {
-                Some((_, numbers)) => numbers.push(client.number),
-                None => errors.push((error, vec![client.number])),
-            }
-        }
-    }
-    let named = |numbers: &[u32]| {
-        if numbers.len() == clients.len() {
-            return "every client".to_owned();
-        }
-        let first: Vec<_> = numbers.iter().take(NAMED).map(u32::to_string).collect();
-        let first = first.join(", ");
-        match numbers.len().saturating_sub(NAMED) {
-            0 => format!("client {first}"),
-            more => format!("client {first} and {more} more"),
-        }
-    };
-    errors
-        .into_iter()
-        .map(|(error, numbers)| (error, named(&numbers)))
-        .collect()
-}
-
 /// What was asserted, and whether it held.
 pub fn assertions(out: &mut dyn Write, checked: &[Checked]) -> io::Result<()> {
     for Checked {
@@ -360,11 +252,11 @@ pub(super) fn write_table(out: &mut dyn Write, table: &Table) -> io::Result<()> 
     Ok(())
 }
 
-fn or_blank<T>(value: Option<T>, show: impl FnOnce(T) -> String) -> String {
+pub(super) fn or_blank<T>(value: Option<T>, show: impl FnOnce(T) -> String) -> String {
     value.map_or_else(|| BLANK.to_owned(), show)
 }
 
-fn millis(duration: Duration) -> f64 {
+pub(super) fn millis(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e3
 }
 

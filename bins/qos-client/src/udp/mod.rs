@@ -4,8 +4,9 @@
 //! large it is. `send` keeps that schedule in a thread of its own and never waits for an answer;
 //! `receive` checks what comes back, with the kernel's time of its arrival. Together they leave a
 //! [`record`], which [`crate::figures`] turns into numbers. [`running`] lets somebody look on
-//! meanwhile.
+//! meanwhile. [`flood`] is the other kind of test: no schedule, only throughput.
 
+pub mod flood;
 pub mod pattern;
 pub mod plan;
 mod receive;

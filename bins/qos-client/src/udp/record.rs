@@ -7,7 +7,7 @@ use netstats::summary::Summary;
 
 use super::{Plan, Run};
 use crate::figures::hops::{Hops, Stamped};
-use crate::figures::trace::Trace;
+use crate::figures::trace::{Fate, Trace};
 use crate::figures::trust::{self, Conduct};
 use crate::figures::{Carrier, Figures};
 
@@ -52,6 +52,10 @@ pub struct Record {
     /// Whether the user ended it early.
     pub interrupted: bool,
 }
+
+/// So many losses at the end of a test are no chance: with half of all packets lost, one test in a
+/// thousand would end so.
+const SILENT_END: usize = 10;
 
 /// What the wall clock said at one moment; for labels, and for no duration.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -128,6 +132,25 @@ impl Measurement {
 }
 
 impl Record {
+    /// How many packets at the end were lost one and all, and how long they took to send; `None`
+    /// for so few that chance may have taken them.
+    fn silent_end(&self) -> Option<(usize, Duration)> {
+        let fates = self.trace.fates();
+        let sent = self.trace.sent.iter().zip(&fates);
+        let lost: Vec<Duration> = sent
+            .skip(self.plan.warmup() as usize)
+            .rev()
+            .filter(|(_, fate)| !matches!(fate, Fate::Unsent | Fate::InFlight))
+            .map_while(|(sent, fate)| match fate {
+                Fate::Lost => *sent,
+                _ => None,
+            })
+            .map(|sent| sent.at)
+            .collect();
+        let (last, first) = (lost.first()?, lost.last()?);
+        (lost.len() >= SILENT_END).then(|| (lost.len(), last.saturating_sub(*first)))
+    }
+
     fn notes(&self, figures: &Figures) -> Vec<String> {
         let mut notes = Vec::new();
         if self.interrupted {
@@ -143,6 +166,12 @@ impl Record {
                 "the target answered at first, then its port was closed: it ended during the test"
                     .to_owned(),
             );
+        } else if let Some((packets, time)) = self.silent_end() {
+            notes.push(format!(
+                "the last {packets} packets, of {:.1} s, all went unanswered: the target or the path \
+                 to it broke off during the test",
+                time.as_secs_f64()
+            ));
         }
         if self.corrupt > 0 {
             notes.push(format!(

@@ -5,8 +5,11 @@ use std::io;
 use std::iter::Peekable;
 use std::mem::zeroed;
 use std::net::IpAddr;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsFd, AsRawFd};
+use std::time::Duration;
 
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 use tokio::io::unix::AsyncFd;
 
 use super::address::RawAddress;
@@ -109,6 +112,40 @@ impl SendBatch {
         Ok(sent)
     }
 
+    /// Sends every train, waiting in this thread when the socket's send queue is full, each time for
+    /// so long at most; what has no room then is dropped and counted as [`Sent::queue_full`].
+    ///
+    /// # Errors
+    /// The system refuses the wait.
+    pub fn send_waiting<'d>(
+        &mut self,
+        socket: &Socket,
+        trains: impl Iterator<Item = Train<'d>>,
+        patience: Duration,
+    ) -> io::Result<Sent> {
+        let timeout = Timespec {
+            tv_sec: i64::try_from(patience.as_secs()).unwrap_or(i64::MAX),
+            tv_nsec: patience.subsec_nanos().into(),
+        };
+        let mut sent = Sent::default();
+        let mut trains = self.prepare(socket, trains);
+        while self.load(&mut trains) {
+            let mut done = 0;
+            while !self.flush(socket, &mut done, &mut sent) {
+                let mut polled = [PollFd::from_borrowed_fd(socket.as_fd(), PollFlags::OUT)];
+                match poll(&mut polled, Some(&timeout)) {
+                    Ok(0) => {
+                        self.drop_rest(done, &mut sent);
+                        break;
+                    }
+                    Ok(_) | Err(Errno::INTR) => {}
+                    Err(error) => return Err(error.into()),
+                }
+            }
+        }
+        Ok(sent)
+    }
+
     /// Sends every train that the socket takes at once; the rest is dropped and counted as
     /// [`Sent::queue_full`].
     pub fn try_send<'d>(
@@ -121,11 +158,16 @@ impl SendBatch {
         while self.load(&mut trains) {
             let mut done = 0;
             if !self.flush(socket, &mut done, &mut sent) {
-                let rest = &self.messages[done..self.loaded];
-                sent.queue_full += rest.iter().map(|m| m.datagrams as u64).sum::<u64>();
+                self.drop_rest(done, &mut sent);
             }
         }
         sent
+    }
+
+    /// Counts the loaded messages from `done` on as dropped.
+    fn drop_rest(&self, done: usize, sent: &mut Sent) {
+        let rest = &self.messages[done..self.loaded];
+        sent.queue_full += rest.iter().map(|m| m.datagrams as u64).sum::<u64>();
     }
 
     /// Trains of at most as many datagrams as `socket` sends in one message.

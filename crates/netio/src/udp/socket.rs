@@ -134,6 +134,17 @@ impl Socket {
         unsafe { AsyncFd::register(self) }.map_err(io::Error::from)
     }
 
+    /// A second one for the same port, so that one thread may send while another receives. Each
+    /// counts drops of its own.
+    pub fn try_clone(&self) -> io::Result<Socket> {
+        Ok(Socket {
+            inner: self.inner.try_clone()?,
+            local: self.local,
+            segments: self.segments.clone(),
+            kernel_drops: Cell::default(),
+        })
+    }
+
     /// The address that it is bound to, with the port that the system chose.
     pub fn local_addr(&self) -> SocketAddr {
         self.local

@@ -354,3 +354,37 @@ async fn a_set_tells_which_of_its_sockets_have_datagrams() {
     told.sort_unstable();
     assert_eq!(told, expected);
 }
+
+#[test]
+fn a_sender_that_waits_gets_everything_out_and_nothing_is_dropped() {
+    let server = bind(on_loopback(false)).unwrap();
+    let client = connect(server.local_addr()).unwrap();
+    let twin = client.try_clone().unwrap();
+    let payload = vec![7; 64 * 1000];
+    let mut out = SendBatch::new();
+    let train = || Train {
+        segment_size: 1000,
+        ..Train::one(None, &payload)
+    };
+    let sent = out.send_waiting(&client, (0..10).map(|_| train()), PATIENCE);
+    let sent = sent.unwrap();
+    assert_eq!((sent.datagrams, sent.bytes), (640, 640_000));
+    // Both send from one port, so the peer sees one sender.
+    let sent = out.send_waiting(&twin, std::iter::once(train()), PATIENCE);
+    assert_eq!(sent.unwrap().datagrams, 64);
+    let (mut batch, mut received) = (ReceiveBatch::new(), 0);
+    let mut senders = std::collections::BTreeSet::new();
+    let end = Instant::now() + PATIENCE;
+    while received < 704 && Instant::now() < end {
+        batch.clear();
+        let Ok(places) = batch.receive(&server) else {
+            std::thread::sleep(Duration::from_millis(1));
+            continue;
+        };
+        for train in batch.trains(places) {
+            senders.insert(train.peer);
+            received += train.count();
+        }
+    }
+    assert_eq!((received, senders.len()), (704, 1));
+}
