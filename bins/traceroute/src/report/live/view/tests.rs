@@ -138,8 +138,8 @@ fn every_size_is_drawn_into_with_and_without_help() {
     for help in [false, true] {
         for first_line in [0, 2, 1_000] {
             let view = view(&lines, &changes, Choices { help, first_line });
-            for width in (1..100).step_by(6) {
-                for height in 1..20 {
+            for width in (1..100).step_by(9) {
+                for height in (1..20).step_by(3) {
                     assert_eq!(drawn(&view, width, height).len(), usize::from(height));
                 }
             }
