@@ -1,15 +1,7 @@
 //! A recorded test as a page: what it draws, what it never asks for, and what it refuses.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on fails where it stands"
-)]
-
-mod client;
-mod echo;
-
-use client::{run, text};
-use echo::{Echo, after_ms};
+use crate::client::{run, text};
+use crate::echo::{Echo, after_ms};
 
 /// The part of the page from one heading to the next.
 fn section<'a>(page: &'a str, title: &str) -> &'a str {

@@ -1,6 +1,4 @@
 //! The program as a script starts it: its arguments in one line, in a folder of its own.
-#![allow(dead_code, reason = "each test file uses a part of it")]
-
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 

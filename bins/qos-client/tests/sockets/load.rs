@@ -1,21 +1,16 @@
 //! Latency under load, held against queues of a known rate and size.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on fails where it stands"
-)]
-
-mod lab;
-
 use std::net::{Ipv4Addr, SocketAddr};
 use std::os::fd::AsFd as _;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use lab::{Link, Responder, Web, qos_client};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
 use testkit::netns::{Chain, left_out};
+
+use crate::lab;
+use crate::lab::{Link, Responder, Web, qos_client};
 
 /// A load takes all that there is: these tests run one after the other.
 static ALONE: Mutex<()> = Mutex::new(());

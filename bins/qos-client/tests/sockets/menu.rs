@@ -1,22 +1,15 @@
 //! The menu over bytes in memory: what a user sees, and what a pipe can rely on.
 
-#![expect(
-    clippy::unwrap_used,
-    clippy::expect_used,
-    reason = "a test that cannot go on fails where it stands"
-)]
-
-mod echo;
-
 use std::io::{Cursor, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::path::Path;
 
-use echo::{Echo, after_ms};
 use qos_client::config::{Action, Config, CsvFile, Output};
 use qos_client::interrupt::Interrupt;
 use qos_client::target::Target;
 use qos_client::{Streams, run};
+
+use crate::echo::{Echo, after_ms};
 
 /// What the menu writes when `input` is all that it gets from a pipe.
 fn dialogue(target: &Target, csv: CsvFile, input: &str) -> String {
@@ -36,7 +29,7 @@ fn dialogue(target: &Target, csv: CsvFile, input: &str) -> String {
         out: &mut out,
         err: &mut std::io::sink(),
     };
-    run(&config, streams, &Interrupt::manual()).expect("the menu ends well");
+    run(&config, streams, &Interrupt::manual()).unwrap();
     String::from_utf8(out).unwrap()
 }
 

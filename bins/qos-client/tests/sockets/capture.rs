@@ -1,14 +1,6 @@
 //! Captures held against what made them, and against tshark: our own, and those of dumpcap on
 //! loopback and on a veth pair with losses.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on fails where it stands"
-)]
-
-mod client;
-mod echo;
-
 use std::fs::File;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
@@ -17,12 +9,14 @@ use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use client::text;
-use echo::{Echo, after_ms};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
 use testkit::netns::{Chain, left_out};
+
+use crate::client;
+use crate::client::text;
+use crate::echo::{Echo, after_ms};
 
 fn flows(folder: &Path, file: &str) -> Vec<Value> {
     let output = client::run(folder, &format!("analyze --json {file}"));

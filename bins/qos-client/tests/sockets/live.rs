@@ -1,22 +1,16 @@
 //! The live view and the menu on a real terminal: what is seen, what a key does, and that the
 //! terminal is given back in every ending.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on fails where it stands"
-)]
-
-mod client;
-mod echo;
-
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::time::{Duration, Instant};
 
-use echo::{Echo, after_ms};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::termios::{LocalModes, SpecialCodeIndex};
 use testkit::terminal::Terminal;
+
+use crate::client;
+use crate::echo::{Echo, after_ms};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 /// How xterm's screen of its own is entered and left.

@@ -1,21 +1,14 @@
 //! The program as a script meets it: exit statuses, what goes to which stream, files, Ctrl-C.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on fails where it stands"
-)]
-
-mod client;
-mod echo;
-
 use std::io::{Read as _, Write as _};
 use std::process::{Output, Stdio};
 use std::time::{Duration, Instant};
 
-use client::{command, run, text};
-use echo::{Echo, after_ms};
 use jsonschema::JSONSchema;
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::client::{command, run, text};
+use crate::echo::{Echo, after_ms};
 
 #[test]
 fn a_udp_test_appends_one_row_and_names_the_file() {
@@ -62,7 +55,7 @@ fn an_assertion_decides_the_exit_status_and_the_verdict() {
 
 /// The events on standard output, each of which the schema allows.
 fn events(output: &Output) -> Vec<serde_json::Value> {
-    let schema = include_str!("../schema/events-v1.schema.json");
+    let schema = include_str!("../../schema/events-v1.schema.json");
     let schema = JSONSchema::compile(&serde_json::from_str(schema).unwrap()).unwrap();
     let events = serde_json::Deserializer::from_slice(&output.stdout).into_iter();
     let events: Vec<serde_json::Value> = events.map(Result::unwrap).collect();

@@ -1,21 +1,15 @@
 //! The file of results when things go wrong: many writers at once, some killed in mid-run, and a
 //! disk that fills up. No row is broken and none that was there is lost.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on fails where it stands"
-)]
-
-mod client;
-mod echo;
-
 use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use echo::{Echo, after_ms};
 use qos_client::report::row::COLUMNS;
 use testkit::netns;
+
+use crate::client;
+use crate::echo::{Echo, after_ms};
 
 /// The rows behind the header, every one of them whole.
 fn rows(text: &[u8]) -> Vec<csv::StringRecord> {

@@ -1,6 +1,4 @@
 //! A server to be measured: HTTP to load it with, and an echo behind a link of a known rate.
-#![allow(dead_code, reason = "each test file uses a part of it")]
-
 use std::io::{BufRead as _, BufReader, Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream, UdpSocket};
 use std::process::{Command, Output, Stdio};

@@ -1,10 +1,5 @@
 //! Captures of every link, and hostile ones: nothing in a file can do harm.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on fails where it stands"
-)]
-
 use std::net::SocketAddr;
 use std::time::Duration;
 

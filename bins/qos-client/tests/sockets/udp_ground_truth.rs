@@ -3,25 +3,19 @@
 //! Counts must agree exactly. Times must lie at or above what was ordered, and within [`SLACK`] of
 //! it: the machine that runs the tests may be busy with others.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on fails where it stands"
-)]
-
-mod client;
-mod echo;
-
 use std::net::{Ipv6Addr, SocketAddr, UdpSocket};
 use std::process::Stdio;
 use std::time::{Duration, Instant};
 
-use echo::{Copy, Echo, after_ms};
 use qos_client::figures::Figures;
 use qos_client::figures::trace::Answer;
 use qos_client::interrupt::Interrupt;
 use qos_client::target::{Endpoint, Service, Unreachable};
 use qos_client::udp::{Measurement, Pace, Pattern, Plan, Record, Run, Test};
 use rustix::process::{Pid, Signal, kill_process};
+
+use crate::client;
+use crate::echo::{Copy, Echo, after_ms};
 
 /// How much later than ordered a figure may be on a busy machine.
 const SLACK: Duration = Duration::from_millis(25);

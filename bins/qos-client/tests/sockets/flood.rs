@@ -1,25 +1,18 @@
 //! A flood held against what an echo was told to do, and what is left of it in the files.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on fails where it stands"
-)]
-
-mod client;
-mod echo;
-
 use std::net::UdpSocket;
 use std::process::Output;
 use std::time::{Duration, Instant};
 
-use client::{run, text};
-use echo::{Echo, after_ms};
 use jsonschema::JSONSchema;
 use serde_json::Value;
 
+use crate::client::{run, text};
+use crate::echo::{Echo, after_ms};
+
 /// The events on standard output, each of which the schema allows.
 fn events(output: &Output) -> Vec<Value> {
-    let schema = include_str!("../schema/events-v1.schema.json");
+    let schema = include_str!("../../schema/events-v1.schema.json");
     let schema = serde_json::from_str(schema).unwrap();
     let schema = JSONSchema::compile(&schema).unwrap();
     let lines = serde_json::Deserializer::from_slice(&output.stdout).into_iter();

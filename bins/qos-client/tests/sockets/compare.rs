@@ -1,19 +1,11 @@
 //! Two ways side by side, held against what each was told to take.
 
-#![expect(
-    clippy::unwrap_used,
-    reason = "a test that cannot go on fails where it stands"
-)]
-
-mod echo;
-mod lab;
-
 use std::io::{BufRead as _, BufReader, Write as _};
 use std::net::{SocketAddr, TcpListener};
 use std::time::Duration;
 
-use echo::{Echo, after_ms};
-use lab::{events, qos_client};
+use crate::echo::{Echo, after_ms};
+use crate::lab::{events, qos_client};
 
 /// A server; or a proxy that answers what it was asked before after `hit`, what not after `miss`.
 fn web(hit: Duration, miss: Option<Duration>) -> SocketAddr {
