@@ -1,242 +1,30 @@
 //! The trace as JSON, an object a line: `start`, a `hop` for each, `finding`s, and a `summary` in
 //! every ending; of repeated probing `change`s and `hop_report`s instead. The schema is in docs/traceroute.schema.json.
 
+mod line;
+
 use std::io::{self, Write};
-use std::net::IpAddr;
 use std::time::Duration;
 
 use netio::icmp::open::words;
 use netproto::icmp::Version;
-use serde::Serialize;
 
+pub use self::line::{Ending, Start, VERSION};
+use self::line::{Experiment, Line, Probability, Row, Seen, changed, kind, thousandths};
 use super::rounds::Begun;
 use super::text::Extras;
 use super::{confirmation, extension};
 use crate::compare::Comparison;
 use crate::confirming::{Confirmation, PACE};
-use crate::diagnose::{Diagnosis, Finding, What};
+use crate::diagnose::{Diagnosis, What};
 use crate::mark::Mark;
 use crate::multipath::Graph;
 use crate::probe::Answer;
-use crate::rounds::{Change, Rounds, change};
+use crate::rounds::{Change, Rounds};
 use crate::session::{Fate, MtuNote};
+use crate::silence::Suspect;
 use crate::silence::hypotheses::Hypothesis;
-use crate::silence::{Silence, Suspect};
-use crate::tracing::{self, Event};
-
-/// Of the format; rises when a field changes its meaning or goes.
-pub const VERSION: u32 = 1;
-
-/// What is known before the first probe.
-#[derive(Debug, Serialize)]
-pub struct Start<'a> {
-    /// As the user named it.
-    pub host: &'a str,
-    /// Its address.
-    pub target: IpAddr,
-    /// What the probes are.
-    pub method: &'static str,
-    /// The last TTL.
-    pub max_hops: u8,
-    /// Probes a hop.
-    pub queries: u8,
-    /// The first probe's datagram.
-    pub packet_octets: u16,
-    /// When it began, in seconds since 1970.
-    pub at_unix_s: f64,
-    /// How often each hop is probed, where that is repeated.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub cycles: Option<u32>,
-    /// Of every path: how sure it is, in percent, that all next hops of a router are found.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub confidence_pct: Option<f64>,
-}
-
-#[derive(Debug, Serialize)]
-#[serde(tag = "type", rename_all = "snake_case")]
-enum Line<'a> {
-    Start {
-        version: u32,
-        #[serde(flatten)]
-        start: &'a Start<'a>,
-    },
-    Hop {
-        ttl: u8,
-        probes: &'a [Row],
-    },
-    Change {
-        ttl: u8,
-        from: IpAddr,
-        to: IpAddr,
-        cycle: u32,
-        after_s: f64,
-        at_unix_s: f64,
-    },
-    EndChange {
-        from_ttl: u8,
-        from_mark: Option<String>,
-        to_ttl: u8,
-        to_mark: Option<String>,
-        cycle: u32,
-        after_s: f64,
-        at_unix_s: f64,
-    },
-    HopReport {
-        ttl: u8,
-        address: Option<IpAddr>,
-        name: Option<String>,
-        origin: Option<String>,
-        mark: Option<String>,
-        sent: u64,
-        answered: u64,
-        loss_pct: Option<f64>,
-        last_ms: Option<f64>,
-        mean_ms: Option<f64>,
-        best_ms: Option<f64>,
-        worst_ms: Option<f64>,
-        stdev_ms: Option<f64>,
-        jitter_ms: Option<f64>,
-        addresses: Vec<Seen>,
-    },
-    Finding {
-        ttl: u8,
-        kind: &'static str,
-        text: String,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        figures: Option<SilenceFigures>,
-    },
-    Confirmation {
-        ttl: u8,
-        address: IpAddr,
-        survivor: Option<&'static str>,
-        hypotheses: Vec<Probability>,
-        experiments: Vec<Experiment>,
-    },
-    Difference {
-        kind: &'static str,
-        is_of_the_path: bool,
-        text: String,
-    },
-    Router {
-        ttl: u8,
-        address: IpAddr,
-        answered: u32,
-        unanswered: u32,
-        best_ms: f64,
-        mark: Option<String>,
-        balances_packets: bool,
-    },
-    Edge {
-        ttl: u8,
-        from: IpAddr,
-        to: IpAddr,
-    },
-    NotSent {
-        reason: String,
-    },
-    Summary {
-        ending: Ending,
-        reached: bool,
-        last_ttl: u8,
-        probes: u64,
-        answered: u64,
-        #[serde(skip_serializing_if = "Option::is_none")]
-        all_paths: Option<bool>,
-    },
-}
-
-/// How a trace ended.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum Ending {
-    /// Everything was told.
-    Complete,
-    /// A signal came.
-    Interrupted,
-    /// This host could not go on; stderr says why.
-    Failed,
-}
-
-impl Ending {
-    /// That of this run.
-    pub fn of<E>(run: &Result<tracing::Ending, E>) -> Ending {
-        match run {
-            Ok(tracing::Ending::Complete) => Ending::Complete,
-            Ok(tracing::Ending::Interrupted) => Ending::Interrupted,
-            Err(_) => Ending::Failed,
-        }
-    }
-}
-
-/// One of the addresses of a hop.
-#[derive(Debug, Serialize)]
-struct Seen {
-    address: IpAddr,
-    answered: u64,
-}
-
-#[derive(Debug, Serialize)]
-struct Row {
-    address: Option<IpAddr>,
-    name: Option<String>,
-    origin: Option<String>,
-    rtt_ms: Option<f64>,
-    mark: Option<String>,
-    returned_ttl: Option<u8>,
-    seen_traffic_class: Option<u8>,
-    extensions: Option<String>,
-    mtu_octets: Option<u32>,
-}
-
-/// Why a hop's silence is no loss.
-#[derive(Debug, Serialize)]
-struct SilenceFigures {
-    sent: u64,
-    answered: u64,
-    burst: Option<usize>,
-    interval_ms: Option<f64>,
-    interval_least_ms: Option<f64>,
-    interval_most_ms: Option<f64>,
-    beyond_ttl: Option<u8>,
-    beyond_sent: Option<u64>,
-    beyond_answered: Option<u64>,
-    chance: f64,
-}
-
-impl From<&Silence> for SilenceFigures {
-    fn from(silence: &Silence) -> SilenceFigures {
-        let gaps = silence.bucket.and_then(|it| it.gaps);
-        let ms = |it: Duration| thousandths(it.as_secs_f64() * 1e3);
-        SilenceFigures {
-            sent: silence.here.sent,
-            answered: silence.here.answered,
-            burst: silence.bucket.map(|it| it.burst),
-            interval_ms: gaps.map(|it| ms(it.mean)),
-            interval_least_ms: gaps.map(|it| ms(it.least)),
-            interval_most_ms: gaps.map(|it| ms(it.most)),
-            beyond_ttl: silence.beyond.and_then(|it| it.ttl),
-            beyond_sent: silence.beyond.map(|it| it.probes.sent),
-            beyond_answered: silence.beyond.map(|it| it.probes.answered),
-            chance: silence.chance(),
-        }
-    }
-}
-
-/// How probable an explanation of a hop's silence is.
-#[derive(Debug, Serialize)]
-struct Probability {
-    name: &'static str,
-    probability: f64,
-}
-
-/// What an experiment on a hop's silence came to.
-#[derive(Debug, Serialize)]
-struct Experiment {
-    name: &'static str,
-    interval_ms: f64,
-    sent: u64,
-    answered: u64,
-}
+use crate::tracing::Event;
 
 /// Writes the lines.
 #[derive(Debug)]
@@ -559,46 +347,5 @@ impl<W: Write> Json<W> {
         serde_json::to_writer(&mut self.out, line)?;
         self.out.write_all(b"\n")?;
         self.out.flush()
-    }
-}
-
-fn changed(change: &Change, begun: Begun) -> Line<'static> {
-    let (after, at_unix_s) = begun.when(change.at);
-    let (cycle, after_s) = (change.cycle, after.as_secs_f64());
-    let sign = |end: change::End| end.mark.sign(Version::of(end.by));
-    match change.what {
-        change::What::Router { ttl, from, to } => Line::Change {
-            ttl,
-            from,
-            to,
-            cycle,
-            after_s,
-            at_unix_s,
-        },
-        change::What::End { from, to } => Line::EndChange {
-            from_ttl: from.ttl,
-            from_mark: sign(from),
-            to_ttl: to.ttl,
-            to_mark: sign(to),
-            cycle,
-            after_s,
-            at_unix_s,
-        },
-    }
-}
-
-/// Rounded: to microseconds where it is milliseconds.
-fn thousandths(figure: f64) -> f64 {
-    (figure * 1e3).round() / 1e3
-}
-
-fn kind(finding: &Finding) -> &'static str {
-    match finding.what {
-        What::Nat(_) => "nat",
-        What::TrafficClass { .. } => "traffic_class",
-        What::Mtu { .. } => "mtu",
-        What::BlackHole { .. } => "black_hole",
-        What::WayBack { .. } => "way_back",
-        What::Silence(silence) => silence.kind(),
     }
 }
