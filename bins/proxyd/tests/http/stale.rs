@@ -80,6 +80,8 @@ fn an_origin_that_is_gone_is_stood_in_for_as_long_as_the_rules_allow_and_no_long
     }
     let insists = lab.ask("GET", "/plain", "Cache-Control: no-cache\r\n");
     assert_eq!(insists.status, 502);
+    let reload = lab.ask("GET", "/plain", "Cache-Control: max-age=0\r\n");
+    assert_eq!((reload.status, reload.text().as_str()), (200, "old"));
     assert_eq!(lab.ask("HEAD", "/plain", "").status, 200);
 
     lab.origin = Origin::at(origin_address, |_| {

@@ -88,9 +88,9 @@ pub fn instead(
     now: Instant,
     trouble: Trouble,
 ) -> Option<Aged> {
-    let is_barred =
-        validity.no_cache || wants_origin(validity, asked, now) || asked.min_fresh.is_present();
-    if is_barred {
+    // Of the request only no-cache bars it. max-age and min-fresh say what it would rather have, and
+    // a browser's reload says max-age=0: what there is, is better than a 502.
+    if validity.no_cache || asked.no_cache {
         return None;
     }
     let staleness = validity.freshness.remaining(now).err().unwrap_or_default();
