@@ -5,7 +5,7 @@
 mod crafting;
 mod peer;
 
-use crafting::{Error, Way, extended, structure};
+use crafting::{Way, extended, structure};
 use peer::{OURS, THEIRS, left_out, written};
 use testkit::responder::Responder;
 
@@ -143,45 +143,100 @@ fn extension_lengths_that_lie_make_up_nothing() {
     }
 }
 
-/// A mark, and the error that it stands for.
-type Case = (&'static str, fn(u8, &[u8]) -> Error);
+/// Type, code, the four octets after the checksum, and the mark (RFC 792, RFC 1812 §5.2.7.1,
+/// RFC 1191 §4, RFC 4443). The row is the target's last octet.
+type Row = (u8, u8, [u8; 4], &'static str);
+
+const MTU_OF_1300: [u8; 4] = [0, 0, 0x05, 0x14];
+const V4: [Row; 17] = [
+    (3, 0, [0; 4], " !N"),
+    (3, 1, [0; 4], " !H"),
+    (3, 2, [0; 4], " !P"),
+    // The target itself.
+    (3, 3, [0; 4], ""),
+    (3, 4, MTU_OF_1300, " !F-1300"),
+    (3, 5, [0; 4], " !S"),
+    (3, 6, [0; 4], " !N"),
+    (3, 7, [0; 4], " !H"),
+    (3, 8, [0; 4], " !N"),
+    (3, 9, [0; 4], " !X"),
+    (3, 10, [0; 4], " !X"),
+    (3, 11, [0; 4], " !N"),
+    (3, 12, [0; 4], " !H"),
+    (3, 13, [0; 4], " !X"),
+    (3, 14, [0; 4], " !V"),
+    (3, 15, [0; 4], " !C"),
+    // An option is wrong.
+    (12, 0, [20, 0, 0, 0], " !<12-0>"),
+];
+const V6: [Row; 12] = [
+    (1, 0, [0; 4], " !N"),
+    (1, 1, [0; 4], " !X"),
+    (1, 2, [0; 4], " !H"),
+    (1, 3, [0; 4], " !H"),
+    (1, 4, [0; 4], ""),
+    (1, 5, [0; 4], " !<5>"),
+    (1, 6, [0; 4], " !<6>"),
+    (2, 0, [0, 0, 5, 0x14], " !F-1300"),
+    (3, 1, [0; 4], " !<3-1>"),
+    (4, 0, [0, 0, 0, 6], " !<4-0>"),
+    (4, 1, [0, 0, 0, 6], " !<4-1>"),
+    (4, 2, [0, 0, 0, 6], " !<4-2>"),
+];
 
 #[test]
-fn rare_refusals_have_the_marks_of_the_linux_traceroute() {
-    if left_out("rare_refusals_have_the_marks_of_the_linux_traceroute") {
+fn every_refusal_has_the_mark_of_the_linux_traceroute_by_every_method() {
+    if left_out("every_refusal_has_the_mark_of_the_linux_traceroute_by_every_method") {
         return;
     }
-    // Type and code by RFC 792, RFC 1812 §5.2.7.1 and RFC 4443.
-    let v4: [Case; 5] = [
-        ("!S", |_, probe| (3, 5, [0; 4], probe.to_vec())),
-        ("!V", |_, probe| (3, 14, [0; 4], probe.to_vec())),
-        ("!C", |_, probe| (3, 15, [0; 4], probe.to_vec())),
-        ("!N", |_, probe| (3, 11, [0; 4], probe.to_vec())),
-        ("!H", |_, probe| (3, 12, [0; 4], probe.to_vec())),
-    ];
-    let v6: [Case; 4] = [
-        ("!H", |_, probe| (1, 2, [0; 4], probe.to_vec())),
-        ("!<5>", |_, probe| (1, 5, [0; 4], probe.to_vec())),
-        ("!<6>", |_, probe| (1, 6, [0; 4], probe.to_vec())),
-        ("!F-1300", |_, probe| {
-            (2, 0, [0, 0, 5, 0x14], probe.to_vec())
-        }),
-    ];
-    for (cases, target) in [(&v4[..], TARGETS[0]), (&v6[..], TARGETS[1])] {
-        for (mark, error) in cases {
-            let responder = responder(Way {
-                routers: 1,
-                error: *error,
-            });
-            let told = compare(&responder, &["-n", target]);
-            assert!(told.contains(mark), "{mark}: {told}");
-        }
-    }
-    // An IPv4 code that nobody has assigned: the kernel keeps it from the installed one.
     let responder = responder(Way {
         routers: 1,
-        error: |_, probe| (3, 42, [0; 4], probe.to_vec()),
+        error: |_, probe| {
+            let (kind, code, rest, _) = if probe[0] >> 4 == 4 {
+                V4[usize::from(probe[19])]
+            } else {
+                V6[usize::from(probe[39])]
+            };
+            (kind, code, rest, probe.to_vec())
+        },
     });
-    let told = written(responder.command(OURS, &["-n", TARGETS[0]]));
-    assert!(told.contains("1  198.51.100.1  T ms !<42>"), "{told}");
+    let v4 = |row: usize| format!("203.0.113.{row}");
+    let v6 = |row: usize| format!("2001:db8:1::{row:x}");
+    let check = |rows: &[Row], router: &str, target: &dyn Fn(usize) -> String| {
+        for (row, (kind, code, _, mark)) in rows.iter().enumerate() {
+            for method in ["-q3", "-I", "-T"] {
+                // Without -F the kernel keeps an IPv4 MTU from the installed one.
+                let told = compare(&responder, &["-n", "-F", method, &target(row)]);
+                let time = format!("  T ms{mark}");
+                let expected = format!(" 1  {router}{time}{time}{time}");
+                let last = told.lines().last().unwrap();
+                assert_eq!(last, expected, "{method} {kind}/{code}");
+            }
+        }
+    };
+    check(&V4, "198.51.100.1", &v4);
+    check(&V6, "2001:db8::ff01", &v6);
+}
+
+/// A code that nobody has assigned, and a fragment that did not come in time. The kernel keeps them
+/// from the installed one.
+#[test]
+fn other_refusals_are_told_by_their_numbers() {
+    if left_out("other_refusals_are_told_by_their_numbers") {
+        return;
+    }
+    let responder = responder(Way {
+        routers: 1,
+        error: |_, probe| match probe[19] {
+            42 => (3, 42, [0; 4], probe.to_vec()),
+            _ => (11, 1, [0; 4], probe.to_vec()),
+        },
+    });
+    for (target, mark) in [("203.0.113.42", "!<42>"), ("203.0.113.9", "!<11-1>")] {
+        for method in ["-q3", "-I", "-T"] {
+            let told = written(responder.command(OURS, &["-n", method, target]));
+            let first = format!(" 1  198.51.100.1  T ms {mark}");
+            assert!(told.contains(&first), "{method}: {told}");
+        }
+    }
 }

@@ -5,8 +5,7 @@ use testkit::responder::Answer;
 /// Type, code, the four octets after the checksum, and what follows them.
 pub(crate) type Error = (u8, u8, [u8; 4], Vec<u8>);
 
-/// A way of `routers` routers, each of which appends `body` behind the quoted probe: what follows
-/// the ICMP header is for the test to say. The target refuses the port.
+/// A way of `routers` routers that answer as the test says. The target refuses the port.
 pub(crate) struct Way {
     /// How many routers there are.
     pub(crate) routers: u8,
@@ -23,7 +22,15 @@ impl Way {
         } else {
             (packet[7], packet[6])
         };
-        if protocol != 17 {
+        let header = &packet[if v4 { 20 } else { 40 }..];
+        let is_probe = match protocol {
+            6 | 17 => true,
+            // Echo requests, and nothing that the kernel says to its link.
+            1 => header[0] == 8,
+            58 => header[0] == 128,
+            _ => false,
+        };
+        if !is_probe {
             return Vec::new();
         }
         let error = if ttl > self.routers {
