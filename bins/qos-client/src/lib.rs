@@ -11,6 +11,7 @@
 pub mod action;
 pub mod args;
 pub mod assertion;
+mod bounds;
 pub mod capture;
 pub mod clients;
 mod clock;

@@ -3,10 +3,12 @@
 use std::io::Write;
 
 use super::{Bench, Failure, Verdict};
-use crate::capture::analysis::{self, Analysis};
-use crate::capture::{verify, write};
+use crate::capture::analysis::Analysis;
+use crate::capture::verify::{self, Compared};
+use crate::capture::write;
 use crate::config::{Action, Analyze};
-use crate::report::events::{self, Event};
+use crate::report::events::{self, Event, Ordered, Outcome, Start};
+use crate::report::flow::Capture;
 use crate::report::row::{Cell, Row};
 use crate::report::{capture_screen, flow, screen};
 use crate::target::Service;
@@ -27,21 +29,24 @@ impl Bench<'_> {
     pub(super) fn analyze(&mut self, action: &Action, order: &Analyze) -> Result<Verdict, Failure> {
         let at = jiff::Timestamp::now();
         let read = Analysis::of(&order.path)?;
+        let udp = read.udp(order.loss_deadline);
         let mut rows = Vec::new();
-        for udp in read.conversations.udp() {
-            for probes in &udp.probes {
-                let run = Run { id: probes.run };
-                let mut row = Row::new(at, run, 1, &format!("udp {}", udp.server));
-                row.add_figures(&analysis::figures(udp, probes, order.loss_deadline));
+        for conversation in &udp {
+            for series in &conversation.series {
+                let target = format!("udp {}", conversation.udp.server);
+                let mut row = Row::new(at, series.run, 1, &target);
+                row.add_figures(&series.figures);
                 rows.push(row);
             }
         }
         if self.output.json {
-            for flow in flow::flows(&read, order.loss_deadline) {
+            let capture = Capture::of(&order.path, &read);
+            events::write(self.out, &Event::Capture(capture))?;
+            for flow in flow::flows(&udp, read.conversations.tcp()) {
                 events::write(self.out, &Event::Flow(flow))?;
             }
         } else {
-            capture_screen::analysis(self.out, &order.path, &read, order.loss_deadline)?;
+            capture_screen::analysis(self.out, &order.path, &read, &udp, order.loss_deadline)?;
         }
         self.save(action, &rows)?;
         Ok(Verdict::Passed)
@@ -51,7 +56,13 @@ impl Bench<'_> {
     pub(super) fn verify(&mut self, action: &Action, plan: &udp::Plan) -> Result<Verdict, Failure> {
         let endpoint = self.target.endpoint(Service::Udp);
         let (at, run) = (jiff::Timestamp::now(), Run::new());
-        screen::udp_heading(self.out, &endpoint, plan, run)?;
+        if self.output.json {
+            let mut start = Start::new("verify", at, run, endpoint.to_string());
+            start.udp = Some(Ordered::of(plan));
+            events::write(self.out, &Event::Start(start))?;
+        } else {
+            screen::udp_heading(self.out, &endpoint, plan, run)?;
+        }
         self.out.flush()?;
         let measured = self.measure(&endpoint, plan, run)?;
         let kept = self.output.capture.clone();
@@ -63,17 +74,32 @@ impl Bench<'_> {
             let _ = std::fs::remove_file(&unkept);
         }
         let verified = verified?;
-        capture_screen::verified(self.out, &verified)?;
-        if let Some(path) = kept {
-            writeln!(self.out, "  the capture is {}", path.display())?;
-        }
         let mut row = Row::new(at, run, 1, &endpoint.to_string());
         row.add_udp(&measured);
-        let agree = verified.figures.iter().all(verify::Compared::agrees);
-        row.set(
-            "verdict",
-            Cell::Text(if agree { "pass" } else { "fail" }.to_owned()),
-        );
+        let agree = verified.figures.iter().all(Compared::agrees);
+        let verdict = if agree { "pass" } else { "fail" };
+        row.set("verdict", Cell::Text(verdict.to_owned()));
+        if self.output.json {
+            self.samples(1, None, &measured)?;
+            for compared in &verified.figures {
+                let compared = events::Compared::of(compared);
+                events::write(self.out, &Event::Compared(compared))?;
+            }
+            let outcome = Outcome {
+                figures: &row,
+                grades: &[],
+                limits: &measured.limits,
+                notes: &measured.notes,
+                errors: Vec::new(),
+            };
+            self.end("verify", run, vec![outcome], None, &[])?;
+        } else {
+            capture_screen::verified(self.out, &verified)?;
+        }
+        if let Some(path) = kept {
+            let out: &mut dyn Write = if self.output.json { self.err } else { self.out };
+            writeln!(out, "  the capture is {}", path.display())?;
+        }
         self.save(action, &[row])?;
         Ok(if agree {
             Verdict::Passed

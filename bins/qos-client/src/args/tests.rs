@@ -1,5 +1,12 @@
-use super::*;
+use std::time::Duration;
+
 use clap::CommandFactory as _;
+
+use super::*;
+use crate::clients::Asking;
+use crate::http::series::Series;
+use crate::udp::{Pattern, flood};
+use crate::{clients, compare, http, load, page, udp};
 
 fn parse(line: &str) -> Result<Config, Refused> {
     read(line.split_whitespace().map(Into::into))
@@ -132,7 +139,7 @@ fn wrong_usage_says_what_would_be_right() {
         ),
         (
             "qos-client report --json",
-            "--json is for udp, http, clients, load, compare and analyze",
+            "--json is for commands that measure, and analyze",
         ),
         (
             "qos-client analyze a.pcapng --loss-deadline 18446744073709551615s",

@@ -1,7 +1,7 @@
 //! The packets of a capture: pcapng or pcap, over Ethernet, Linux's cooked link, loopback or raw IP.
 
 use std::fs::File;
-use std::io::{self, BufReader, Read, Seek as _, SeekFrom};
+use std::io::{self, BufReader, Read};
 use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
@@ -26,6 +26,8 @@ const MICROSECONDS: u8 = 6;
 const COOKED_LEN: usize = 16;
 const COOKED_V2_LEN: usize = 20;
 const LOOPBACK_LEN: usize = 4;
+/// Interfaces of one section of a file.
+const MAX_INTERFACES: usize = 1024;
 /// The last time that a packet can have, in the year 2554: sums over any file stay far from the end
 /// of what a [`Duration`] holds.
 const LAST_TIME: Duration = Duration::from_nanos(u64::MAX);
@@ -120,53 +122,52 @@ pub enum CaptureError {
     },
 }
 
-/// Hands every UDP datagram and TCP segment of a file to `take`, in the order of the file.
+/// Hands every UDP datagram and TCP segment of a file to `take`, in the order of the file. A pipe will
+/// do: it is read once, from its beginning.
 pub fn read(path: &Path, take: &mut dyn FnMut(Packet<'_>)) -> Result<Ended, CaptureError> {
-    let io = |source| CaptureError::Io {
+    let file = File::open(path).map_err(|source| CaptureError::Io {
         path: path.display().to_string(),
         source,
-    };
-    let mut file = File::open(path).map_err(io)?;
-    let mut magic = [0; 4];
-    let begun = file.read_exact(&mut magic);
-    file.seek(SeekFrom::Start(0)).map_err(io)?;
-    let no_capture = || CaptureError::NoCapture {
+    })?;
+    read_from(BufReader::new(file), take).ok_or_else(|| CaptureError::NoCapture {
         path: path.display().to_string(),
-    };
-    begun.map_err(|_| no_capture())?;
-    read_from(BufReader::new(file), magic, take).ok_or_else(no_capture)
+    })
 }
 
 /// As [`read`]; `None` when it is neither format.
-pub fn read_from(
-    source: impl Read,
-    magic: [u8; 4],
-    take: &mut dyn FnMut(Packet<'_>),
-) -> Option<Ended> {
+pub fn read_from(mut source: impl Read, take: &mut dyn FnMut(Packet<'_>)) -> Option<Ended> {
     let mut sink = Sink {
         take,
         packets: 0,
         skipped: Skipped::default(),
     };
+    let mut magic = [0; 4];
+    source.read_exact(&mut magic).ok()?;
+    let source = magic.chain(source);
     let damaged = if magic == PCAPNG_MAGIC {
         read_pcapng(PcapNgReader::new(source).ok()?, &mut sink)
     } else {
-        read_pcap(PcapReader::new(source).ok()?, &mut sink)
+        read_pcap(PcapReader::new(source).ok()?, &mut sink).map(|error| error.to_string())
     };
     Some(Ended {
         packets: sink.packets,
         skipped: sink.skipped,
-        damaged: damaged.map(|error| error.to_string()),
+        damaged,
     })
 }
 
-fn read_pcapng(mut reader: PcapNgReader<impl Read>, sink: &mut Sink<'_>) -> Option<PcapError> {
+/// What ended it before the end of the file, if anything did.
+fn read_pcapng(mut reader: PcapNgReader<impl Read>, sink: &mut Sink<'_>) -> Option<String> {
     loop {
         let block = match reader.next_block() {
             None => return None,
-            Some(Err(error)) => return Some(error),
+            Some(Err(error)) => return Some(error.to_string()),
             Some(Ok(block)) => block.into_owned(),
         };
+        // The crate keeps what is said of every interface.
+        if reader.interfaces().len() > MAX_INTERFACES {
+            return Some(format!("it has more than {MAX_INTERFACES} interfaces"));
+        }
         let (interface, ticks, data) = match block {
             Block::EnhancedPacket(packet) => {
                 // The crate takes every timestamp for nanoseconds; only the interface knows.
@@ -288,6 +289,7 @@ impl Sink<'_> {
                     stated.checked_sub(extensions),
                 )
             }
+            _ if sliced.stop_err.is_some() => return self.skipped.malformed += 1,
             _ => return self.skipped.other_protocol += 1,
         };
         let (from, to): (IpAddr, IpAddr) = (from, to);

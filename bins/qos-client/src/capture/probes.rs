@@ -70,11 +70,14 @@ impl Probes {
         }
     }
 
-    /// The trace, its first `warmup` probes set apart. What the capture has no answer of is lost:
-    /// it does not tell whether somebody waited for one. Sequence numbers that are not in the
-    /// capture take no room: of each run of them one is left, so that what stands beside it is not
-    /// taken for consecutive.
-    pub fn trace(&self, loss_deadline: Duration, warmup: u32) -> Trace {
+    /// The trace, its first `warmup` probes set apart, and how many probes are in it not at all: of
+    /// these the answer has the earlier time, because the clock of the capture was set back between
+    /// the two, and that is neither a round trip nor a loss.
+    ///
+    /// What the capture has no answer of is lost: it does not tell whether somebody waited for one.
+    /// Sequence numbers that are not in the capture take no room: of each run of them one is left, so
+    /// that what stands beside it is not taken for consecutive.
+    pub fn trace(&self, loss_deadline: Duration, warmup: u32) -> (Trace, u32) {
         let go_back = self.go_back();
         let mut departures = BTreeMap::new();
         for probe in self.seen.iter().filter(|seen| seen.there != go_back) {
@@ -84,7 +87,6 @@ impl Probes {
             first.or_insert(Departure { at, bytes });
         }
         let answers = || self.seen.iter().filter(|seen| seen.there == go_back);
-        // The clock of the capture was set back between the two: neither a round trip nor a loss.
         let mistimed: BTreeSet<u32> = answers()
             .filter(|answer| {
                 let sent = departures.get(&answer.sequence);
@@ -116,14 +118,15 @@ impl Probes {
             })
         });
         let last = self.seen.iter().map(|seen| seen.at).max();
-        Trace {
+        let trace = Trace {
             sent,
             answers: answers.collect(),
             copies_not_kept: 0,
             loss_deadline,
             ended_at: last.unwrap_or_default().saturating_add(loss_deadline),
             warmup: warming,
-        }
+        };
+        (trace, mistimed.len() as u32)
     }
 }
 
@@ -164,7 +167,7 @@ mod tests {
             (8, there, 50),
             (8, back, 60),
         ];
-        let trace = probes(seen).trace(DEADLINE, 8);
+        let (trace, mistimed) = probes(seen).trace(DEADLINE, 8);
         // 7, 8, what is between, 999,999, what is between, 2³² − 1.
         assert_eq!(
             trace.fates(),
@@ -177,7 +180,7 @@ mod tests {
                 Fate::Lost
             ]
         );
-        assert_eq!(trace.warmup, 1);
+        assert_eq!((trace.warmup, mistimed), (1, 0));
     }
 
     #[test]
@@ -191,7 +194,7 @@ mod tests {
         });
         let probes = probes([(0, back, 20)].into_iter().chain(others));
         assert!(probes.go_back());
-        let trace = probes.trace(DEADLINE, 0);
+        let (trace, _) = probes.trace(DEADLINE, 0);
         assert_eq!(trace.fates(), [Fate::Answered(ms(20)); 4]);
     }
 
@@ -203,7 +206,8 @@ mod tests {
             (1, true, 200),
             (1, false, 150),
         ];
-        let trace = probes(seen).trace(DEADLINE, 0);
+        let (trace, mistimed) = probes(seen).trace(DEADLINE, 0);
         assert_eq!(trace.fates(), [Fate::Answered(ms(20))]);
+        assert_eq!(mistimed, 1);
     }
 }

@@ -44,8 +44,10 @@ pub enum VerifyError {
 /// One figure by three observers.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Compared {
-    /// What it is.
+    /// What it is, for people.
     pub name: &'static str,
+    /// What it is, for programs: with the unit, where it is a time.
+    pub key: &'static str,
     /// By the client, as it measured.
     pub client: Value,
     /// From the file, by this program.
@@ -108,7 +110,7 @@ pub fn verify(measured: &Measurement, path: &Path) -> Result<Verified, VerifyErr
     let udp = analysis.conversations.udp().first().ok_or_else(missing)?;
     let probes = udp.probes.iter().find(|series| series.run == record.run.id);
     let probes = probes.ok_or_else(missing)?;
-    let mut trace = probes.trace(record.plan.loss_deadline(), record.plan.warmup());
+    let (mut trace, _) = probes.trace(record.plan.loss_deadline(), record.plan.warmup());
     // A file does not tell how long somebody waited; the record does.
     trace.ended_at = record.wall.label(record.trace.ended_at);
     let figures = Figures::of(&trace, Carrier::of(record.address));
@@ -143,8 +145,9 @@ fn counts(
     let numbered = record.plan.rtp() && record.plan.probes() <= RTP_SEQUENCE_NUMBERS;
     let decided = own.late == 0 && own.in_flight == 0;
     let comparable = numbered && decided && record.plan.warmup() == 0;
-    let count = |name, client, file, tshark: Option<u64>| Compared {
+    let count = |(name, key), client, file, tshark: Option<u64>| Compared {
         name,
+        key,
         client: Value::Count(client),
         file: Value::Count(file),
         tshark: tshark.map_or(Value::Blank, Value::Count),
@@ -152,29 +155,44 @@ fn counts(
     };
     let o = opinion;
     vec![
-        count("packets sent", sent, udp.there.packets, o.map(|o| o.sent)),
         count(
-            "bytes sent",
+            ("packets sent", "packets_sent"),
+            sent,
+            udp.there.packets,
+            o.map(|o| o.sent),
+        ),
+        count(
+            ("bytes sent", "bytes_sent"),
             sent_bytes,
             udp.there.bytes,
             o.map(|o| o.sent_bytes),
         ),
-        count("answers", answers, udp.back.packets, o.map(|o| o.answers)),
         count(
-            "bytes of answers",
+            ("answers", "answers"),
+            answers,
+            udp.back.packets,
+            o.map(|o| o.answers),
+        ),
+        count(
+            ("bytes of answers", "answer_bytes"),
             answer_bytes,
             udp.back.bytes,
             o.map(|o| o.answer_bytes),
         ),
         count(
-            "lost",
+            ("lost", "packets_lost"),
             lost(own),
             lost(file),
             o.filter(|_| comparable).map(|o| o.lost),
         ),
-        count("duplicates", own.duplicates, file.duplicates, None),
         count(
-            "reordered",
+            ("duplicates", "duplicates"),
+            own.duplicates,
+            file.duplicates,
+            None,
+        ),
+        count(
+            ("reordered", "reordered"),
             own.reordered.into(),
             file.reordered.into(),
             None,
@@ -183,33 +201,45 @@ fn counts(
 }
 
 fn times(own: &Figures, file: &Figures) -> [Compared; 5] {
-    let time = |name, client, file| Compared {
+    let time = |name, key, client, file| Compared {
         name,
+        key,
         client: Value::time(client),
         file: Value::time(file),
         tshark: Value::Blank,
         rounding: TIME_ROUNDING,
     };
     [
-        time("RTT min", own.rtt.min(), file.rtt.min()),
-        time("RTT mean", own.rtt.mean(), file.rtt.mean()),
-        time("RTT max", own.rtt.max(), file.rtt.max()),
-        time("jitter, mean |ΔRTT|", own.ipdv_abs_mean, file.ipdv_abs_mean),
-        time("jitter, RFC 3550", own.jitter, file.jitter),
+        time("RTT min", "rtt_min_ns", own.rtt.min(), file.rtt.min()),
+        time("RTT mean", "rtt_mean_ns", own.rtt.mean(), file.rtt.mean()),
+        time("RTT max", "rtt_max_ns", own.rtt.max(), file.rtt.max()),
+        time(
+            "jitter, mean |ΔRTT|",
+            "ipdv_abs_mean_ns",
+            own.ipdv_abs_mean,
+            file.ipdv_abs_mean,
+        ),
+        time(
+            "jitter, RFC 3550",
+            "jitter_rfc3550_ns",
+            own.jitter,
+            file.jitter,
+        ),
     ]
 }
 
 fn rtp_jitter(client: Jitter, file: Jitter, opinion: Option<&Opinion>) -> [Compared; 2] {
-    let jitter = |name, client, file, tshark: Option<Option<Duration>>| Compared {
+    let jitter = |(name, key), client, file, tshark: Option<Option<Duration>>| Compared {
         name,
+        key,
         client: Value::time(client),
         file: Value::time(file),
         tshark: Value::time(tshark.flatten()),
         rounding: JITTER_ROUNDING,
     };
     let (mean, max) = (
-        "RTP jitter of the answers, mean",
-        "RTP jitter of the answers, max",
+        ("RTP jitter of the answers, mean", "rtp_jitter_mean_ns"),
+        ("RTP jitter of the answers, max", "rtp_jitter_max_ns"),
     );
     [
         jitter(
@@ -261,6 +291,7 @@ mod tests {
         ] {
             let compared = Compared {
                 name: "",
+                key: "",
                 client,
                 file,
                 tshark,

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::bounds::within;
 use crate::http;
 use crate::udp;
 
@@ -86,20 +87,14 @@ pub enum PlanError {
 impl Plan {
     /// With stages of this length, the ramp before it not counted.
     pub fn with_duration(self, duration: Duration) -> Result<Plan, PlanError> {
-        if DURATIONS.contains(&duration) {
-            Ok(Plan { duration, ..self })
-        } else {
-            Err(PlanError::Duration(duration))
-        }
+        let duration = within(&DURATIONS, duration, PlanError::Duration)?;
+        Ok(Plan { duration, ..self })
     }
 
     /// With this time from one probe to the next.
     pub fn with_interval(self, interval: Duration) -> Result<Plan, PlanError> {
-        if INTERVALS.contains(&interval) {
-            Ok(Plan { interval, ..self })
-        } else {
-            Err(PlanError::Interval(interval))
-        }
+        let interval = within(&INTERVALS, interval, PlanError::Interval)?;
+        Ok(Plan { interval, ..self })
     }
 
     /// With so many connections each way.

@@ -54,7 +54,9 @@ enum Event {
     Sample(Sample),
     End(End),
     Interval,
+    Capture,
     Flow,
+    Compared,
 }
 
 /// What was ordered.
@@ -249,7 +251,7 @@ impl Recording {
                             .push(sample);
                     }
                 }
-                Event::Interval | Event::Flow => {}
+                Event::Interval | Event::Capture | Event::Flow | Event::Compared => {}
             }
         }
         let (Some(start), Some(end)) = (start, end) else {

@@ -7,8 +7,8 @@ use std::time::Duration;
 use comfy_table::CellAlignment;
 
 use super::screen::{self, BLANK, bps, ms, table, write_table};
-use crate::capture::analysis::{self, Analysis};
-use crate::capture::conversations::{MAX_CONVERSATIONS, MAX_SERIES, Udp};
+use crate::capture::analysis::{Analysis, Conversation};
+use crate::capture::conversations::{MAX_CONVERSATIONS, MAX_SERIES};
 use crate::capture::tcp::Connection;
 use crate::capture::verify::{Value, Verified};
 
@@ -17,15 +17,16 @@ pub fn analysis(
     out: &mut dyn Write,
     path: &Path,
     analysis: &Analysis,
+    udp: &[Conversation<'_>],
     loss_deadline: Duration,
 ) -> io::Result<()> {
     let (ended, conversations) = (&analysis.ended, &analysis.conversations);
     writeln!(
         out,
-        "{}: {} packets, {} UDP and {} TCP conversations",
+        "{}: {}, {} UDP and {} TCP conversations",
         path.display(),
-        ended.packets,
-        conversations.udp().len(),
+        count(ended.packets, "packet"),
+        udp.len(),
         conversations.tcp().len()
     )?;
     let skipped = ended.skipped;
@@ -36,14 +37,14 @@ pub fn analysis(
         (skipped.unknown_link, "on a kind of link that is not known"),
     ] {
         if packets > 0 {
-            writeln!(out, "  left out: {packets} packets, {why}")?;
+            writeln!(out, "  left out: {}, {why}", count(packets, "packet"))?;
         }
     }
     if conversations.beyond > 0 {
         writeln!(
             out,
-            "  left out: {} packets of conversations beyond the first {MAX_CONVERSATIONS}",
-            conversations.beyond
+            "  left out: {} of conversations beyond the first {MAX_CONVERSATIONS}",
+            count(conversations.beyond, "packet")
         )?;
     }
     for (datagrams, what) in [
@@ -53,23 +54,29 @@ pub fn analysis(
         if datagrams > 0 {
             writeln!(
                 out,
-                "  only counted: {datagrams} datagrams of {what} beyond the first {MAX_SERIES}"
+                "  only counted: {} of {what} beyond the first {MAX_SERIES}",
+                count(datagrams, "datagram")
             )?;
         }
     }
     if let Some(damage) = &ended.damaged {
         writeln!(out, "  the rest of the file cannot be read: {damage}")?;
     }
-    for conversation in conversations.udp() {
-        udp(out, conversation, loss_deadline)?;
+    for conversation in udp {
+        of_udp(out, conversation, loss_deadline)?;
     }
     for connection in conversations.tcp() {
-        tcp(out, connection)?;
+        of_tcp(out, connection)?;
     }
     Ok(())
 }
 
-fn udp(out: &mut dyn Write, udp: &Udp, loss_deadline: Duration) -> io::Result<()> {
+fn of_udp(
+    out: &mut dyn Write,
+    conversation: &Conversation<'_>,
+    loss_deadline: Duration,
+) -> io::Result<()> {
+    let udp = conversation.udp;
     writeln!(out, "\nudp {} ↔ {}", udp.client, udp.server)?;
     let mut rates = table(["direction", "packets", "bytes", "rate of payload"]);
     for (name, direction) in [("there", &udp.there), ("back", &udp.back)] {
@@ -96,15 +103,21 @@ fn udp(out: &mut dyn Write, udp: &Udp, loss_deadline: Duration) -> io::Result<()
             ms(stream.jitter.max),
         )?;
     }
-    for probes in &udp.probes {
-        let figures = analysis::figures(udp, probes, loss_deadline);
-        writeln!(out, "  probes of qos-client, run {:016x}", probes.run)?;
-        screen::path(out, &figures, loss_deadline)?;
+    for series in &conversation.series {
+        writeln!(out, "  probes of qos-client, run {:016x}", series.run.id)?;
+        if series.mistimed > 0 {
+            writeln!(
+                out,
+                "  left out: {} with the answer before it: the clock of the capture was set back",
+                count(series.mistimed.into(), "probe")
+            )?;
+        }
+        screen::path(out, &series.figures, loss_deadline)?;
     }
     Ok(())
 }
 
-fn tcp(out: &mut dyn Write, tcp: &Connection) -> io::Result<()> {
+fn of_tcp(out: &mut dyn Write, tcp: &Connection) -> io::Result<()> {
     writeln!(
         out,
         "\ntcp {} ↔ {}: handshake {}{}",
@@ -170,6 +183,11 @@ fn value(value: Value) -> String {
         Value::Count(count) => count.to_string(),
         Value::Time(time) => ms(Some(time)),
     }
+}
+
+/// A number of things.
+fn count(n: u64, thing: &str) -> String {
+    format!("{n} {thing}{}", if n == 1 { "" } else { "s" })
 }
 
 fn numbers_to_the_right(table: &mut comfy_table::Table) {

@@ -1,17 +1,20 @@
 //! Results for programs: one JSON object a line of standard output (NDJSON), each an event.
 //!
 //! `start` says what is ordered; `interval` how it stands, about once a second; `sample` what became
-//! of one probe; `flow` what a capture has of one conversation; `end` has the figures, by the names of the CSV columns, with times in integer
-//! nanoseconds: `rtt_mean_ms` is `rtt_mean_ns` here. The schema is `bins/qos-client/schema/events-v1.schema.json`.
+//! of one probe; `capture` what is in a file, `flow` what it has of one conversation; `compared` one
+//! figure by three observers; `end` has the figures, by the names of the CSV columns, with times in
+//! integer nanoseconds: `rtt_mean_ms` is `rtt_mean_ns` here. The schema is
+//! `bins/qos-client/schema/events-v1.schema.json`.
 
 use std::io::{self, Write};
 use std::time::Duration;
 
 use serde::{Serialize, Serializer};
 
-use super::flow::Flow;
+use super::flow::{Capture, Flow};
 use super::row::{Cell, Row};
 use crate::assertion::Checked;
+use crate::capture::verify::{self, Value};
 use crate::figures::trace::{Fate, Trace};
 use crate::grade::Graded;
 use crate::load;
@@ -31,8 +34,12 @@ pub enum Event<'a> {
     Sample(Sample),
     /// A test has ended.
     End(End<'a>),
+    /// A capture.
+    Capture(Capture),
     /// A conversation of a capture.
     Flow(Flow),
+    /// A figure of `verify`.
+    Compared(Compared),
 }
 
 /// What is ordered.
@@ -299,6 +306,35 @@ pub struct Outcome<'a> {
     pub errors: Vec<String>,
 }
 
+/// A figure by three observers.
+#[derive(Debug, Serialize)]
+pub struct Compared {
+    /// With its unit, where it is a time.
+    figure: &'static str,
+    client: Option<u64>,
+    capture: Option<u64>,
+    tshark: Option<u64>,
+    agree: bool,
+}
+
+impl Compared {
+    /// That of a verification.
+    pub fn of(compared: &verify::Compared) -> Compared {
+        let number = |value| match value {
+            Value::Blank => None,
+            Value::Count(count) => Some(count),
+            Value::Time(time) => Some(nanos(time)),
+        };
+        Compared {
+            figure: compared.key,
+            client: number(compared.client),
+            capture: number(compared.file),
+            tshark: number(compared.tshark),
+            agree: compared.agrees(),
+        }
+    }
+}
+
 /// Writes an event.
 pub fn write(out: &mut dyn Write, event: &Event<'_>) -> io::Result<()> {
     serde_json::to_writer(&mut *out, event).map_err(io::Error::from)?;
@@ -306,7 +342,10 @@ pub fn write(out: &mut dyn Write, event: &Event<'_>) -> io::Result<()> {
 }
 
 pub(super) fn figures<S: Serializer>(row: &Row, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.collect_map(row.named().map(|(name, cell)| (name_of(name), Value(cell))))
+    serializer.collect_map(
+        row.named()
+            .map(|(name, cell)| (name_of(name), OfCell(cell))),
+    )
 }
 
 /// What ends in milliseconds is in nanoseconds here.
@@ -317,9 +356,9 @@ fn name_of(column: &str) -> String {
     }
 }
 
-struct Value<'a>(&'a Cell);
+struct OfCell<'a>(&'a Cell);
 
-impl Serialize for Value<'_> {
+impl Serialize for OfCell<'_> {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         match self.0 {
             Cell::Blank => serializer.serialize_none(),

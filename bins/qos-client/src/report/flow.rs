@@ -1,14 +1,61 @@
-//! The conversations of a capture as events.
+//! A capture and its conversations as events.
 
-use std::time::Duration;
+use std::path::Path;
 
 use serde::{Serialize, Serializer};
 
 use super::events::{self, nanos};
 use super::row::Row;
-use crate::capture::analysis::{self, Analysis};
-use crate::capture::conversations::{Direction, Udp};
+use crate::capture::analysis::{Analysis, Conversation};
+use crate::capture::conversations::Direction;
 use crate::capture::tcp::{Connection, Half};
+
+/// A whole capture, and what of it no figure has.
+#[derive(Debug, Serialize)]
+pub struct Capture {
+    file: String,
+    packets: u64,
+    udp_conversations: usize,
+    tcp_conversations: usize,
+    left_out: LeftOut,
+    /// What is wrong with the rest of the file.
+    damaged: Option<String>,
+}
+
+/// Packets by the reason; those of `probes` and `rtp` are counted in their conversations.
+#[derive(Debug, Serialize)]
+struct LeftOut {
+    other_protocol: u64,
+    fragments: u64,
+    malformed: u64,
+    unknown_link: u64,
+    conversations: u64,
+    probes: u64,
+    rtp: u64,
+}
+
+impl Capture {
+    /// That of a file.
+    pub fn of(path: &Path, read: &Analysis) -> Capture {
+        let (ended, conversations) = (&read.ended, &read.conversations);
+        Capture {
+            file: path.display().to_string(),
+            packets: ended.packets,
+            udp_conversations: conversations.udp().len(),
+            tcp_conversations: conversations.tcp().len(),
+            left_out: LeftOut {
+                other_protocol: ended.skipped.other_protocol,
+                fragments: ended.skipped.fragments,
+                malformed: ended.skipped.malformed,
+                unknown_link: ended.skipped.unknown_link,
+                conversations: conversations.beyond,
+                probes: conversations.series.beyond,
+                rtp: conversations.streams.beyond,
+            },
+            damaged: ended.damaged.clone(),
+        }
+    }
+}
 
 /// One conversation.
 #[derive(Debug, Serialize)]
@@ -38,6 +85,8 @@ struct Way {
 #[derive(Debug, Serialize)]
 struct Series {
     run_id: String,
+    /// Probes that have their answers before them.
+    mistimed: u32,
     #[serde(serialize_with = "figures")]
     figures: Row,
 }
@@ -55,14 +104,15 @@ struct Rtp {
 }
 
 /// All of a capture, UDP first.
-pub fn flows(read: &Analysis, loss_deadline: Duration) -> impl Iterator<Item = Flow> + '_ {
-    let udp = read.conversations.udp().iter();
-    let tcp = read.conversations.tcp().iter();
-    udp.map(move |udp| of_udp(udp, loss_deadline))
-        .chain(tcp.map(of_tcp))
+pub fn flows<'a>(
+    udp: &'a [Conversation<'a>],
+    tcp: &'a [Connection],
+) -> impl Iterator<Item = Flow> + 'a {
+    udp.iter().map(of_udp).chain(tcp.iter().map(of_tcp))
 }
 
-fn of_udp(udp: &Udp, loss_deadline: Duration) -> Flow {
+fn of_udp(conversation: &Conversation<'_>) -> Flow {
+    let udp = conversation.udp;
     let way = |direction: &Direction| Way {
         packets: direction.packets,
         payload_bytes: direction.bytes,
@@ -70,11 +120,12 @@ fn of_udp(udp: &Udp, loss_deadline: Duration) -> Flow {
         retransmitted: None,
         out_of_order: None,
     };
-    let probes = udp.probes.iter().map(|probes| {
+    let probes = conversation.series.iter().map(|series| {
         let mut figures = Row::default();
-        figures.add_figures(&analysis::figures(udp, probes, loss_deadline));
+        figures.add_figures(&series.figures);
         Series {
-            run_id: format!("{:016x}", probes.run),
+            run_id: format!("{:016x}", series.run.id),
+            mistimed: series.mistimed,
             figures,
         }
     });

@@ -5,6 +5,7 @@ use std::time::Duration;
 use netproto::probe;
 
 use super::Pattern;
+use crate::bounds::within;
 
 /// The most probes of one test: their times are held until its end.
 pub const MAX_PACKETS: u32 = 1_000_000;
@@ -114,23 +115,17 @@ impl Plan {
 
     /// With this time from one probe to the next.
     pub fn with_interval(self, interval: Duration) -> Result<Plan, PlanError> {
-        if (MIN_INTERVAL..=MAX_WAIT).contains(&interval) {
-            Ok(Plan { interval, ..self })
-        } else {
-            Err(PlanError::Interval(interval))
-        }
+        let interval = within(&(MIN_INTERVAL..=MAX_WAIT), interval, PlanError::Interval)?;
+        Ok(Plan { interval, ..self })
     }
 
     /// With this time after which an unanswered probe is lost.
     pub fn with_loss_deadline(self, loss_deadline: Duration) -> Result<Plan, PlanError> {
-        if (Duration::from_millis(1)..=MAX_WAIT).contains(&loss_deadline) {
-            Ok(Plan {
-                loss_deadline,
-                ..self
-            })
-        } else {
-            Err(PlanError::LossDeadline(loss_deadline))
-        }
+        let bounds = Duration::from_millis(1)..=MAX_WAIT;
+        Ok(Plan {
+            loss_deadline: within(&bounds, loss_deadline, PlanError::LossDeadline)?,
+            ..self
+        })
     }
 
     /// With so many probes before those that are counted.

@@ -62,10 +62,11 @@ pub(super) struct Receiving {
 }
 
 impl Receiving {
-    /// Keeps an answer. However many copies there are, they take no room from what came first.
-    fn note(&mut self, answer: Answer, is_copy: bool) {
+    /// Keeps an answer. However many copies there are, they take no room from what came first; those
+    /// that are not kept count only where they are of the test and not of its warm-up.
+    fn note(&mut self, answer: Answer, is_copy: bool, counts: bool) {
         if is_copy && self.copies_kept == COPIES_KEPT {
-            self.copies_not_kept += 1;
+            self.copies_not_kept += u64::from(counts);
             return;
         }
         self.copies_kept += u64::from(is_copy);
@@ -112,6 +113,10 @@ pub(super) fn receive_all(
         match watch.take(&mut receiver, &mut buffer, wait.min(TICK)) {
             Ok(_) => {
                 let drops = receiver.kernel_drops();
+                if !watch.has_begun {
+                    watch.drops_of_warmup = drops;
+                }
+                let drops = drops.saturating_sub(watch.drops_of_warmup);
                 shared.receive_drops.store(drops, Ordering::Relaxed);
             }
             Err(error) => {
@@ -131,8 +136,10 @@ pub(super) fn receive_all(
             Err(_) => watch.receiving.refusals += 1,
         }
     }
+    let drops_of_warmup = watch.drops_of_warmup;
     let mut receiving = watch.receiving;
-    receiving.receive_drops = receiver.kernel_drops_by_now();
+    let drops = receiver.kernel_drops_by_now();
+    receiving.receive_drops = drops.saturating_sub(drops_of_warmup);
     receiving.ended_at = clock::now();
     receiving
 }
@@ -149,6 +156,10 @@ struct Watch<'t> {
     latest: Duration,
     longest_rtt: Duration,
     second: Second,
+    /// Whether an answer has come that is not of the warm-up.
+    has_begun: bool,
+    /// What the kernel had dropped by the last answer before that.
+    drops_of_warmup: u32,
     receiving: Receiving,
 }
 
@@ -165,6 +176,8 @@ impl<'t> Watch<'t> {
             latest: Duration::ZERO,
             longest_rtt: Duration::ZERO,
             second: Second::default(),
+            has_begun: test.plan.warmup() == 0,
+            drops_of_warmup: 0,
             receiving: Receiving::default(),
         }
     }
@@ -195,11 +208,17 @@ impl<'t> Watch<'t> {
     fn datagram(&mut self, datagram: &[u8], at: Duration, dscp: Option<u8>, by: StampSource) {
         let (sequence, sent) = match self.check(datagram) {
             Ok(known) => known,
-            Err(Refuse::Corrupt) => return self.receiving.corrupt += 1,
+            Err(Refuse::Corrupt) => {
+                let sequence = Probe::claimed_sequence(self.without_rtp(datagram));
+                self.receiving.corrupt += u64::from(sequence.is_none_or(|n| self.counts(n)));
+                return;
+            }
             Err(Refuse::Stray) => return self.receiving.strays += 1,
         };
+        let counts = self.counts(sequence);
+        self.has_begun |= counts;
         let receiving = &mut self.receiving;
-        if sequence >= self.test.plan.warmup() {
+        if counts {
             match by {
                 StampSource::Kernel => receiving.stamped_by.kernel += 1,
                 StampSource::Program => receiving.stamped_by.program += 1,
@@ -209,7 +228,7 @@ impl<'t> Watch<'t> {
             }
         }
         let is_copy = self.arrivals.arrived(sequence) == Arrival::Duplicate;
-        receiving.note(Answer { sequence, at }, is_copy);
+        receiving.note(Answer { sequence, at }, is_copy, counts);
         if is_copy {
             return;
         }
@@ -218,10 +237,15 @@ impl<'t> Watch<'t> {
         let rtt = at.saturating_sub(sent);
         self.longest_rtt = self.longest_rtt.max(rtt);
         self.second.add(rtt, datagram.len() as u64);
-        if self.test.plan.stamps() && sequence >= self.test.plan.warmup() {
+        if self.test.plan.stamps() && counts {
             let stamps = probe::stamps(datagram).collect();
             self.receiving.stamped.push(Stamped { rtt, stamps });
         }
+    }
+
+    /// Whether a probe is of the test and not of its warm-up.
+    fn counts(&self, sequence: u32) -> bool {
+        sequence >= self.test.plan.warmup()
     }
 
     /// What stands behind the RTP header, where one was ordered.
@@ -317,14 +341,17 @@ mod tests {
     fn first_answers_are_kept_however_many_copies_came_before() {
         let mut receiving = Receiving::default();
         let at = Duration::from_millis(1);
-        receiving.note(Answer { sequence: 0, at }, false);
+        receiving.note(Answer { sequence: 0, at }, false, true);
         for _ in 0..70_000 {
-            receiving.note(Answer { sequence: 0, at }, true);
+            receiving.note(Answer { sequence: 0, at }, true, true);
         }
-        receiving.note(Answer { sequence: 1, at }, false);
+        receiving.note(Answer { sequence: 1, at }, false, true);
         let last = receiving.answers.last().map(|answer| answer.sequence);
         assert_eq!(last, Some(1));
         // 70,000 - 65,536.
+        assert_eq!(receiving.copies_not_kept, 4464);
+        // One of the warm-up is not kept either, and not counted.
+        receiving.note(Answer { sequence: 0, at }, true, false);
         assert_eq!(receiving.copies_not_kept, 4464);
     }
 }

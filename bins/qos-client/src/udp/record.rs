@@ -33,15 +33,15 @@ pub struct Record {
     pub stamped: Vec<Stamped>,
     /// Answers by the DSCP that they came back with; empty where the kernel does not tell.
     pub dscp_returned: Vec<(u8, u32)>,
-    /// Answers that came back damaged or cut.
+    /// Answers that came back damaged or cut; without those that say they are of the warm-up.
     pub corrupt: u64,
     /// Datagrams that were not of this test.
     pub strays: u64,
     /// ICMP errors that came back after the target had answered.
     pub refusals: u32,
-    /// Probes that this machine did not let out.
+    /// Probes that this machine did not let out, the warm-up left out.
     pub local_drops: u32,
-    /// Answers that this machine dropped because its queue was full.
+    /// Answers that this machine dropped because its queue was full, the warm-up left out.
     pub receive_drops: u32,
     /// Answers whose time was taken by the kernel, and those of which the program took it.
     pub stamped_by: StampedBy,

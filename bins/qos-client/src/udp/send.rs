@@ -32,7 +32,8 @@ pub(super) struct Sending {
     pub(super) pacing_errors: Vec<Duration>,
     /// Probes that were sent only when those after them were already due.
     pub(super) missed_slots: u32,
-    /// Probes that this machine did not let out: no buffer, no permission, no way to the target.
+    /// Probes that this machine did not let out: no buffer, no permission, no way to the target. Those
+    /// of the warm-up are not among them.
     pub(super) local_drops: u32,
     /// ICMP errors that came back.
     pub(super) refusals: u32,
@@ -59,6 +60,7 @@ pub(super) fn send_all(
         let _ = setpriority_process(Some(gettid()), MOST_FAVOURABLE);
     }
     let mut sending = Sending::default();
+    let mut held_back = 0;
     let mut buffer = vec![0; plan.payload()];
     let start = clock::now() + LEAD;
     shared
@@ -101,8 +103,10 @@ pub(super) fn send_all(
         let passes = is_for_want_of_room(&error) || shared.answered.load(Ordering::Relaxed);
         slot.store(0, Ordering::Release);
         shared.sent.fetch_sub(1, Ordering::Relaxed);
-        sending.local_drops += u32::from(passes);
-        let hopeless = !passes || sending.local_drops == plan.probes();
+        held_back += u32::from(passes);
+        // The warm-up is in no figure.
+        sending.local_drops += u32::from(passes && sequence >= plan.warmup());
+        let hopeless = !passes || held_back == plan.probes();
         if hopeless {
             sending.error = Some(error);
             break;

@@ -6,9 +6,10 @@ use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd as _;
 use std::path::Path;
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
+use jsonschema::JSONSchema;
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
@@ -18,11 +19,17 @@ use crate::client;
 use crate::client::text;
 use crate::echo::{Echo, after_ms};
 
+fn events(output: &Output) -> Vec<Value> {
+    let events = serde_json::Deserializer::from_slice(&output.stdout).into_iter();
+    events.map(Result::unwrap).collect()
+}
+
 fn flows(folder: &Path, file: &str) -> Vec<Value> {
     let output = client::run(folder, &format!("analyze --json {file}"));
     assert!(output.status.success(), "{output:?}");
-    let flows = serde_json::Deserializer::from_slice(&output.stdout).into_iter();
-    flows.map(Result::unwrap).collect()
+    let mut events = events(&output);
+    events.retain(|event| event["event"] == "flow");
+    events
 }
 
 /// What tshark prints of these fields, a line for each packet that the filter takes.
@@ -142,6 +149,117 @@ fn a_test_with_losses_that_was_ended_early_or_had_stamps_agrees_with_its_capture
         }
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+    }
+}
+
+#[test]
+fn a_test_of_more_probes_than_rtp_has_numbers_agrees_with_its_capture() {
+    // 16 bits of RTP's sequence number begin anew at 65,536 (RFC 3550 §5.1).
+    const PROBES: u64 = 65_536 + 300;
+    let echo = Echo::start(|sequence| {
+        if sequence % 1000 == 7 {
+            vec![]
+        } else {
+            after_ms(0)
+        }
+    });
+    let folder = tempfile::tempdir().unwrap();
+    let port = echo.address.port();
+    let order = format!(
+        "verify --udp-port {port} --json --packets {PROBES} --interval 0.05 --payload 40 \
+         --loss-deadline 1s"
+    );
+    let output = client::run(folder.path(), &order);
+    assert_eq!(output.status.code(), Some(0), "{}", text(&output.stderr));
+    let events = events(&output);
+    let compared = |figure: &str| {
+        let of = |event: &&Value| event["event"] == "compared" && event["figure"] == figure;
+        events.iter().find(of).unwrap()
+    };
+    for event in events.iter().filter(|event| event["event"] == "compared") {
+        assert_eq!(event["agree"], true, "{event}");
+    }
+    assert_eq!(compared("packets_sent")["capture"], PROBES);
+    // A busy machine loses more of them than the echo does: 66 of 65,836.
+    assert!(compared("packets_lost")["capture"].as_u64().unwrap() >= 66);
+    assert_eq!(compared("packets_lost")["tshark"], Value::Null);
+    assert!(compared("rtp_jitter_mean_ns")["capture"].is_u64());
+    let end = events.last().unwrap();
+    assert_eq!(end["results"][0]["figures"]["verdict"], "pass");
+    let schema: Value =
+        serde_json::from_str(include_str!("../../schema/events-v1.schema.json")).unwrap();
+    let schema = JSONSchema::compile(&schema).unwrap();
+    let samples = events.iter().filter(|event| event["event"] == "sample");
+    assert_eq!(samples.clone().count() as u64, PROBES);
+    let rest = events.iter().filter(|event| event["event"] != "sample");
+    for event in rest.chain(samples.take(1)) {
+        assert!(schema.is_valid(event), "{event}");
+    }
+}
+
+#[test]
+fn what_no_figure_has_is_told_on_the_screen_and_in_the_events() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/capture");
+    let early = "answer-earlier-than-its-probe.pcapng";
+    let cut = "cut-in-a-block.pcapng";
+    for (file, said, left_out) in [
+        (early, "left out: 1 probe with the answer before it", None),
+        (cut, "the rest of the file cannot be read", None),
+        (
+            "icmp-and-arp.pcap",
+            "left out: 2 packets, neither UDP nor TCP",
+            Some("other_protocol"),
+        ),
+        (
+            "fragments.pcap",
+            "left out: 1 packet, further fragments",
+            Some("fragments"),
+        ),
+        (
+            "unknown-link.pcap",
+            "left out: 2 packets, on a kind of link",
+            Some("unknown_link"),
+        ),
+        (
+            "lo-cut-at-30.pcap",
+            "left out: 32 packets, cut off or damaged",
+            Some("malformed"),
+        ),
+    ] {
+        let path = corpus.join(file);
+        let output = client::run(&corpus, &format!("analyze {}", path.display()));
+        let screen = text(&output.stdout);
+        assert!(screen.contains(said), "{file}: {screen}");
+        let output = client::run(&corpus, &format!("analyze --json {}", path.display()));
+        let events = events(&output);
+        assert_eq!(events[0]["event"], "capture");
+        let count = said.split(' ').nth(2).and_then(|n| n.parse::<u64>().ok());
+        if let Some(reason) = left_out {
+            assert_eq!(events[0]["left_out"][reason], count.unwrap(), "{file}");
+        }
+        assert_eq!(events[0]["damaged"].is_string(), file == cut, "{file}");
+        if file == early {
+            let series = &events[1]["probes"][0];
+            assert_eq!(series["mistimed"], 1);
+            // Neither a round trip nor a loss.
+            assert_eq!(series["figures"]["packets_sent"], 0);
+        }
+    }
+}
+
+#[test]
+fn a_capture_is_read_from_a_pipe() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/capture");
+    for file in ["lo.pcapng", "tcp.pcap"] {
+        let bytes = std::fs::read(corpus.join(file)).unwrap();
+        let mut command = client::command(&corpus, "analyze --json /dev/stdin");
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        child.stdin.take().unwrap().write_all(&bytes).unwrap();
+        let piped = events(&child.wait_with_output().unwrap());
+        let read = events(&client::run(&corpus, &format!("analyze --json {file}")));
+        assert_eq!(piped[1..], read[1..], "{file}");
+        assert!(read.len() > 2);
     }
 }
 

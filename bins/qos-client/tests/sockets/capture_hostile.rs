@@ -15,7 +15,6 @@ use pcap_file::{DataLink, TsResolution};
 use proptest::prelude::*;
 use qos_client::capture::conversations::Conversations;
 use qos_client::capture::packets::{Ended, Skipped, Transport, read_from};
-use qos_client::figures::trace::Trace;
 
 /// 12:30 on a day.
 const AT: Duration = Duration::new(1_772_368_200, 123_456_789);
@@ -83,9 +82,8 @@ fn pcapng(
 type Seen = (Duration, SocketAddr, SocketAddr, Vec<u8>, usize);
 
 fn read(file: &[u8]) -> Option<(Ended, Vec<Seen>)> {
-    let magic = *file.first_chunk()?;
     let mut seen = Vec::new();
-    let ended = read_from(file, magic, &mut |packet| {
+    let ended = read_from(file, &mut |packet| {
         if let Transport::Udp { payload, length } = packet.transport {
             seen.push((packet.at, packet.from, packet.to, payload.to_vec(), length));
         }
@@ -168,12 +166,17 @@ fn what_cannot_be_read_is_counted_by_its_reason() {
         packet[7] = 10;
         packet
     };
+    let on_ethernet = |ether_type: [u8; 2], rest: &[u8]| [&[0; 12][..], &ether_type, rest].concat();
+    let cut_in_the_ip_header = on_ethernet([0x08, 0x00], &good[..16]);
+    let arp = on_ethernet([0x08, 0x06], &[0; 28]);
     for (link, frame, reason) in [
         (DataLink::RAW, icmp, "other_protocol"),
         (DataLink::RAW, later_fragment, "fragments"),
         (DataLink::RAW, good[..24].to_vec(), "malformed"),
         (DataLink::RAW, vec![], "malformed"),
         (DataLink::LINUX_SLL, vec![0; 15], "malformed"),
+        (DataLink::ETHERNET, cut_in_the_ip_header, "malformed"),
+        (DataLink::ETHERNET, arp, "other_protocol"),
         (DataLink::USB_LINUX, good, "unknown_link"),
     ] {
         let (ended, seen) = read(&pcap(link, TsResolution::NanoSecond, &frame)).unwrap();
@@ -228,7 +231,7 @@ fn the_length_is_that_of_the_header_where_the_capture_cut_the_packet() {
 fn conversations(files: impl IntoIterator<Item = Vec<u8>>) -> Conversations {
     let mut conversations = Conversations::default();
     for file in files {
-        read_from(&*file, *file.first_chunk().unwrap(), &mut |packet| {
+        read_from(&*file, &mut |packet| {
             conversations.add(&packet);
         })
         .unwrap();
@@ -251,7 +254,7 @@ fn a_thousand_series_of_one_probe_each_take_no_more_than_their_packets_whatever_
     let series = &conversations.udp()[0].probes;
     assert_eq!(series.len(), 1000);
     for probes in series {
-        let trace = probes.trace(Duration::from_secs(2), 0);
+        let (trace, _) = probes.trace(Duration::from_secs(2), 0);
         assert_eq!((trace.sent.len(), trace.fates().len()), (1, 1));
     }
 }
@@ -266,8 +269,25 @@ fn no_time_is_too_late_and_no_deadline_too_long() {
         &ip_packet(false, &probe(0)),
     );
     let conversations = conversations([file]);
-    let trace = conversations.udp()[0].probes[0].trace(Duration::MAX, 0);
+    let (trace, _) = conversations.udp()[0].probes[0].trace(Duration::MAX, 0);
     assert_eq!(trace.ended_at, Duration::MAX);
+}
+
+#[test]
+fn the_interfaces_of_a_file_are_bounded() {
+    for (interfaces, read_to_its_end) in [(1024, true), (1025, false)] {
+        let mut file = PcapNgWriter::new(Vec::new()).unwrap();
+        for _ in 0..interfaces {
+            let interface = InterfaceDescriptionBlock {
+                linktype: DataLink::RAW,
+                snaplen: 0,
+                options: vec![],
+            };
+            file.write_pcapng_block(interface).unwrap();
+        }
+        let (ended, _) = read(&file.into_inner()).unwrap();
+        assert_eq!(ended.damaged.is_none(), read_to_its_end, "{ended:?}");
+    }
 }
 
 /// A capture of probes and answers, in which something was altered.
@@ -304,14 +324,13 @@ proptest! {
         let keep = 4 + keep.index(file.len() - 3);
         file.truncate(keep);
         let mut conversations = Conversations::default();
-        let magic = *file.first_chunk().unwrap();
-        let ended = read_from(&*file, magic, &mut |packet| conversations.add(&packet));
+        let ended = read_from(&*file, &mut |packet| conversations.add(&packet));
         if let Some(ended) = ended {
             prop_assert!(ended.packets <= file.len() as u64 / 12);
         }
         for udp in conversations.udp() {
             for probes in &udp.probes {
-                let trace: Trace = probes.trace(Duration::from_secs(2), 0);
+                let (trace, _) = probes.trace(Duration::from_secs(2), 0);
                 prop_assert!(trace.sent.len() <= 2 * file.len());
             }
         }

@@ -5,7 +5,9 @@
 )]
 
 mod capture;
+mod capture_corpus;
 mod capture_hostile;
+pub mod capture_inputs;
 mod client;
 mod compare;
 mod crowd;

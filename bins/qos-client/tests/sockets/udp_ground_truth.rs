@@ -284,9 +284,14 @@ fn ending_a_test_early_keeps_what_was_measured() {
 
 #[test]
 fn the_warm_up_is_sent_and_in_no_figure() {
-    // The warm-up is lost, late and doubled; nothing of the test is.
-    let echo = Echo::start(|sequence| match sequence {
-        0..3 => vec![],
+    // The warm-up is lost, damaged, late and doubled; nothing of the test is.
+    let damaged = Copy {
+        after: Duration::ZERO,
+        damaged: true,
+    };
+    let echo = Echo::start(move |sequence| match sequence {
+        0..2 => vec![],
+        2 => vec![damaged],
         3 => after_ms(450),
         4..6 => [after_ms(0), after_ms(1)].concat(),
         _ => after_ms(0),
@@ -298,6 +303,7 @@ fn the_warm_up_is_sent_and_in_no_figure() {
     assert_eq!((figures.sent, figures.answered), (20, 20));
     assert_eq!((figures.late, figures.lost, figures.duplicates), (0, 0, 0));
     assert_eq!(measured.conduct.pacing_error.n(), 20);
+    assert_eq!(measured.record.corrupt, 0);
 }
 
 #[test]

@@ -171,6 +171,14 @@ impl Probe {
         }
     }
 
+    /// The sequence number that a damaged probe bears, for whoever has only that to go by: it may
+    /// itself be what was damaged. `None` for what is cut off before it, or is somebody else's.
+    pub fn claimed_sequence(datagram: &[u8]) -> Option<u32> {
+        let header = datagram.first_chunk::<HEADER_LEN>()?;
+        let sequence = header.last_chunk().filter(|_| header.starts_with(&MAGIC))?;
+        Some(u32::from_be_bytes(*sequence))
+    }
+
     /// Bytes of the slots for stamps, where padding would be.
     fn slots(&self) -> usize {
         if self.stamps {

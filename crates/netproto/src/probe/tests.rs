@@ -33,6 +33,19 @@ fn the_layout_is_the_one_that_is_documented() {
 }
 
 #[test]
+fn a_damaged_probe_still_says_which_it_was() {
+    for (wire, sequence) in [
+        (altered(31, 0), Some(0x2122_23fe)),
+        (altered(27, 0), Some(0x2122_2300)),
+        (WIRE[..28].to_vec(), Some(0x2122_23fe)),
+        (WIRE[..27].to_vec(), None),
+        (altered(0, b'X'), None),
+    ] {
+        assert_eq!(Probe::claimed_sequence(&wire), sequence, "{wire:?}");
+    }
+}
+
+#[test]
 fn what_is_not_a_whole_probe_is_refused_with_the_reason() {
     let mut longer = WIRE.to_vec();
     longer.push(2);

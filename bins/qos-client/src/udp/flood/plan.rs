@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use netproto::probe;
 
+use crate::bounds::within;
 use crate::udp::plan::PlanError as ProbePlanError;
 
 /// How long a flood may last.
@@ -50,11 +51,8 @@ pub enum PlanError {
 impl Plan {
     /// For so long.
     pub fn with_duration(self, duration: Duration) -> Result<Plan, PlanError> {
-        if DURATIONS.contains(&duration) {
-            Ok(Plan { duration, ..self })
-        } else {
-            Err(PlanError::Duration(duration))
-        }
+        let duration = within(&DURATIONS, duration, PlanError::Duration)?;
+        Ok(Plan { duration, ..self })
     }
 
     /// With datagrams of this many bytes.
@@ -67,12 +65,8 @@ impl Plan {
 
     /// At this rate instead of as fast as can be.
     pub fn with_bitrate(self, bps: u64) -> Result<Plan, PlanError> {
-        if BITRATES.contains(&bps) {
-            let bitrate = Some(bps);
-            Ok(Plan { bitrate, ..self })
-        } else {
-            Err(PlanError::Bitrate(bps))
-        }
+        let bitrate = Some(within(&BITRATES, bps, PlanError::Bitrate)?);
+        Ok(Plan { bitrate, ..self })
     }
 
     /// With this DSCP (RFC 2474) in every datagram.
