@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::net::IpAddr;
 
+use crate::mark::Mark;
 use crate::probe::{Answer, Rewritten};
 use crate::report::text::hops_back;
 use crate::session::{Fate, MtuNote};
@@ -24,6 +25,9 @@ pub struct Finding {
 pub enum What {
     /// Addresses, ports or checksum of the probe arrived as others than were sent: a NAT.
     Nat(Rewritten),
+    /// A router says that the TTL ran out, in the name of the address that the probe was going to:
+    /// a NAT that translates it, and what those behind it say.
+    NatOfTarget,
     /// DSCP or ECN arrived as another than was sent.
     TrafficClass {
         /// The octet as it was sent.
@@ -55,6 +59,8 @@ pub enum What {
 pub struct Diagnosis {
     traffic_class: u8,
     nat: Rewritten,
+    /// Whether a router has spoken in the target's name.
+    target_is_behind_nat: bool,
     seen_class: u8,
     /// By how many hops the way back differed last.
     detour: i32,
@@ -68,6 +74,7 @@ impl Diagnosis {
         Diagnosis {
             traffic_class,
             nat: Rewritten::default(),
+            target_is_behind_nat: false,
             seen_class: traffic_class,
             detour: 0,
             records: BTreeMap::new(),
@@ -89,6 +96,7 @@ impl Diagnosis {
         }
         if let Some(answer) = &fate.answer {
             found.extend(self.rewritten(answer));
+            found.extend(self.in_the_targets_name(answer));
             found.extend(self.class(answer));
             found.extend(self.way_back(fate.ttl, answer));
         }
@@ -140,6 +148,16 @@ impl Diagnosis {
         (is_new && !rewritten.is_empty()).then_some(What::Nat(rewritten))
     }
 
+    fn in_the_targets_name(&mut self, answer: &Answer) -> Option<What> {
+        // No host lets the TTL of what is for itself run out: it forwards to nobody (RFC 1122
+        // §3.2.1.7, RFC 8200 §3).
+        let going_to = answer.told.quote?.destination;
+        let seen = answer.mark == Mark::Passing && answer.from == going_to;
+        let is_new = seen && !self.target_is_behind_nat;
+        self.target_is_behind_nat |= seen;
+        is_new.then_some(What::NatOfTarget)
+    }
+
     fn class(&mut self, answer: &Answer) -> Option<What> {
         let seen = answer.told.quote?.traffic_class;
         let is_new = seen != self.seen_class;
@@ -170,6 +188,9 @@ impl Finding {
                     changes(rewritten)
                 )
             }
+            What::NatOfTarget => format!(
+                "hop {ttl}: a NAT there or before it: that the TTL ran out is said in the target's name"
+            ),
             What::TrafficClass { sent, seen } => format!(
                 "hop {ttl}: DSCP/ECN rewritten before it: sent as {sent:#04x}, arrives there as \
                  {seen:#04x}"
@@ -213,11 +234,13 @@ fn changes(rewritten: &Rewritten) -> String {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
     use std::time::Duration;
 
     use super::*;
-    use crate::mark::Mark;
     use crate::probe::{Quote, Told};
+
+    const TARGET: IpAddr = IpAddr::V4(Ipv4Addr::new(10, 0, 0, 9));
 
     /// A hop's fate: the class that it saw, the source that it saw if another, its answer's TTL.
     fn fate(ttl: u8, class: u8, source: Option<[u8; 4]>, returned: u8) -> Fate {
@@ -228,6 +251,7 @@ mod tests {
         let told = Told {
             ttl: Some(returned),
             quote: Some(Quote {
+                destination: TARGET,
                 ttl: 1,
                 traffic_class: class,
                 rewritten,
@@ -274,6 +298,37 @@ mod tests {
         for (finding, (ttl, words)) in found.iter().zip(expected) {
             assert_eq!(finding.ttl, ttl);
             assert!(finding.line().contains(words), "{}", finding.line());
+        }
+    }
+    #[test]
+    fn routers_that_speak_in_the_targets_name_are_behind_a_nat_and_the_target_itself_is_not() {
+        let fate = |ttl: u8, from: [u8; 4], mark: Mark| {
+            let mut fate = fate(ttl, 0, None, 65 - ttl);
+            let answer = fate.answer.as_mut().unwrap();
+            (answer.from, answer.mark) = (from.into(), mark);
+            fate
+        };
+        let (router, target) = ([10, 0, 0, 1], [10, 0, 0, 9]);
+        for (second, third, expected) in [
+            ((target, Mark::Passing), (target, Mark::Passing), Some(2)),
+            ((router, Mark::Passing), (target, Mark::Passing), Some(3)),
+            ((router, Mark::Passing), (target, Mark::Arrived), None),
+        ] {
+            let mut diagnosis = Diagnosis::new(0);
+            let fates = [
+                fate(1, router, Mark::Passing),
+                fate(2, second.0, second.1),
+                fate(3, third.0, third.1),
+            ];
+            let found: Vec<Finding> = fates
+                .iter()
+                .flat_map(|fate| diagnosis.watch(fate))
+                .collect();
+            let expected = expected.map(|ttl| Finding {
+                ttl,
+                what: What::NatOfTarget,
+            });
+            assert_eq!(found, Vec::from_iter(expected));
         }
     }
 }

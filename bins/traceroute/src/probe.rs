@@ -49,6 +49,8 @@ pub struct Told {
 /// How a probe looked where an error about it was made.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Quote {
+    /// Where it was going.
+    pub destination: IpAddr,
     /// Its TTL: 1 where it ran out, 0 from some routers.
     pub ttl: u8,
     /// DSCP and ECN.

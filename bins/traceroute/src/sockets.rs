@@ -221,7 +221,6 @@ impl Opening {
         self.errors = Some(self.raw_icmp()?);
         let port = open::udp(self.version, &self.binding, self.source_port)?;
         let kind = Kind::Udp {
-            source: self.source,
             source_port: port.identifier(),
             protocol,
         };
@@ -234,7 +233,6 @@ impl Opening {
         self.errors = Some(self.raw_icmp()?);
         let port = open::hold_tcp_port(self.version, &self.binding, self.source_port)?;
         let kind = Kind::Tcp {
-            source: self.source,
             source_port: port.port(),
             first_sequence: rand::random(),
         };
@@ -279,6 +277,7 @@ impl Opening {
             sender.route_by(&config.gateways, target)?;
         }
         let wire = Wire {
+            source: self.source,
             target: self.target,
             gateways: config.gateways.clone(),
             kind,

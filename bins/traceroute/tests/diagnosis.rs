@@ -12,6 +12,9 @@ use peer::{OURS, left_out, written};
 use serde_json::Value;
 use testkit::netns::Chain;
 
+/// By UDP, which is what three probes a hop are by default, by ICMP and by TCP.
+const METHODS: [&str; 3] = ["-q3", "-I", "-T"];
+
 /// The findings of a trace, without the hops.
 fn findings(chain: &Chain, args: &[&str]) -> Vec<String> {
     let args = [&["-n", "--diagnose"], args].concat();
@@ -37,7 +40,7 @@ fn a_rewritten_traffic_class_is_located_at_its_hop() {
         .unwrap();
     for host in [chain.server_v4(), chain.server_v6()] {
         // DSCP 46 with ECN 10; ECN stays.
-        for method in ["-q3", "-I", "-T"] {
+        for method in METHODS {
             assert_eq!(
                 findings(&chain, &["-t", "0xba", method, &host]),
                 ["hop 3: DSCP/ECN rewritten before it: sent as 0xba, arrives there as 0x02"],
@@ -47,67 +50,167 @@ fn a_rewritten_traffic_class_is_located_at_its_hop() {
     }
 }
 
-/// A NAT that keeps no state and leaves quotes as they are. (One that restores them, as the
-/// kernel's own does, leaves nothing to see.)
-#[test]
-fn a_nat_is_located_at_the_hop_that_quotes_it() {
-    if left_out("a_nat_is_located_at_the_hop_that_quotes_it") {
-        return;
-    }
+/// Addresses that no node has.
+const PUBLIC: [&str; 2] = ["203.0.113.77", "2001:db8:77::77"];
+
+/// Four routers, and a way to the public addresses that leads to the second of them from both
+/// sides.
+fn with_public_addresses() -> Chain {
     let chain = Chain::new(4).unwrap();
-    let public = ["address", "add", "10.0.2.77/32", "dev", "right"];
-    chain.run(2, "ip", &public).unwrap();
-    let rules = "table ip stateless {\n\
-                 chain out {\ntype filter hook forward priority 0\n\
-                 ip saddr 10.0.0.1 ip saddr set 10.0.2.77\n}\n\
-                 chain in {\ntype filter hook prerouting priority -300\n\
-                 ip daddr 10.0.2.77 ip daddr set 10.0.0.1\n}\n}\n";
-    chain.run(2, "nft", &[rules]).unwrap();
-    for method in ["-q3", "-T"] {
-        let found = findings(&chain, &[method, &chain.server_v4()]);
-        assert_eq!(found.len(), 1, "{found:?}");
-        assert!(
-            found[0]
-                .starts_with("hop 3: a NAT before it: probes arrive there with source 10.0.2.77"),
-            "{found:?}"
-        );
+    for (node, link, end) in [(0, 0, 2), (1, 1, 2), (3, 2, 1), (4, 3, 1), (5, 4, 1)] {
+        let v4 = format!("10.0.{link}.{end}");
+        let v6 = match link {
+            0 => format!("fd00::{end}"),
+            _ => format!("fd00:0:0:{link}::{end}"),
+        };
+        for (address, via) in PUBLIC.into_iter().zip([v4, v6]) {
+            let route = ["route", "add", address, "via", &via];
+            chain.run(node, "ip", &route).unwrap();
+        }
+    }
+    chain
+}
+
+/// Has the second router put one address for another in what goes to the server, and back in what
+/// comes from there, without a state and without a look at quotes, as a translator of prefixes
+/// does (RFC 6296). A destination must be exchanged before the way is chosen.
+fn exchange(chain: &Chain, [there, back]: [(&str, &str); 2], from: [&str; 2], to: [&str; 2]) {
+    let rule = |(hook, field): (&str, &str), side: &str, from: [&str; 2], to: [&str; 2]| {
+        format!(
+            "chain {hook} {{\ntype filter hook {hook} priority -300\n\
+             iifname {side} ip {field} {} ip {field} set {}\n\
+             iifname {side} ip6 {field} {} ip6 {field} set {}\n}}\n",
+            from[0], to[0], from[1], to[1]
+        )
+    };
+    let rules = [rule(there, "left", from, to), rule(back, "right", to, from)].concat();
+    let table = format!("table inet stateless {{\n{rules}}}\n");
+    chain.run(2, "nft", &[&table]).unwrap();
+}
+
+/// Traces to both targets by every method find one thing, which begins so.
+fn find_by_every_method(chain: &Chain, targets: [&str; 2], expected: [&str; 2]) {
+    for (target, expected) in targets.into_iter().zip(expected) {
+        for method in METHODS {
+            let found = findings(chain, &[method, target]);
+            assert_eq!(found.len(), 1, "{method} {target}: {found:?}");
+            assert!(found[0].starts_with(expected), "{method}: {found:?}");
+        }
     }
 }
 
 #[test]
-fn small_links_and_another_way_back_are_located() {
-    if left_out("small_links_and_another_way_back_are_located") {
+fn a_nat_of_sources_is_located_at_the_hop_that_quotes_it_by_every_method() {
+    if left_out("a_nat_of_sources_is_located_at_the_hop_that_quotes_it_by_every_method") {
+        return;
+    }
+    let chain = with_public_addresses();
+    let sources = [("forward", "saddr"), ("prerouting", "daddr")];
+    exchange(&chain, sources, ["10.0.0.1", "fd00::1"], PUBLIC);
+    find_by_every_method(
+        &chain,
+        [&chain.server_v4(), &chain.server_v6()],
+        [
+            "hop 3: a NAT before it: probes arrive there with source 203.0.113.77",
+            "hop 3: a NAT before it: probes arrive there with source 2001:db8:77::77",
+        ],
+    );
+}
+
+/// The router that exchanges them does so before it looks at the TTL.
+#[test]
+fn a_nat_of_destinations_is_located_at_the_hop_that_quotes_it_by_every_method() {
+    if left_out("a_nat_of_destinations_is_located_at_the_hop_that_quotes_it_by_every_method") {
+        return;
+    }
+    let chain = with_public_addresses();
+    let destinations = [("prerouting", "daddr"), ("forward", "saddr")];
+    let (v4, v6) = (chain.server_v4(), chain.server_v6());
+    exchange(&chain, destinations, PUBLIC, [&v4, &v6]);
+    find_by_every_method(
+        &chain,
+        PUBLIC,
+        [
+            "hop 2: a NAT before it: probes arrive there with destination 10.0.4.2",
+            "hop 2: a NAT before it: probes arrive there with destination fd00:0:0:4::2",
+        ],
+    );
+}
+
+/// The kernel's own restores what is quoted. With it, a NAT of sources leaves nothing to see; one of
+/// destinations has all behind it speak in the target's name.
+#[test]
+fn a_nat_that_restores_quotes_is_seen_where_routers_speak_in_the_targets_name() {
+    if left_out("a_nat_that_restores_quotes_is_seen_where_routers_speak_in_the_targets_name") {
+        return;
+    }
+    let chain = with_public_addresses();
+    let (v4, v6) = (chain.server_v4(), chain.server_v6());
+    let rules = format!(
+        "table inet stateful {{\nchain in {{\ntype nat hook prerouting priority -100\n\
+         ip daddr {} dnat ip to {v4}\nip6 daddr {} dnat ip6 to {v6}\n}}\n\
+         chain out {{\ntype nat hook postrouting priority 100\noifname right masquerade\n}}\n}}\n",
+        PUBLIC[0], PUBLIC[1]
+    );
+    chain.run(2, "nft", &[&rules]).unwrap();
+    for method in METHODS {
+        for host in [&v4, &v6] {
+            assert_eq!(findings(&chain, &[method, host]), [""; 0], "{method}");
+        }
+    }
+    let expected = "hop 2: a NAT there or before it";
+    find_by_every_method(&chain, PUBLIC, [expected; 2]);
+}
+
+/// The finding about a link of 1,400 octets before the fourth hop.
+const TOLD: &str = "hop 4: the way to it takes packets of 1400 octets, as its router says";
+const UNTOLD: &str =
+    "hop 4: packets larger than 1400 octets vanish on the way to it, and no router says so";
+
+/// With its packet-too-big and without. (A SYN is too small to meet it.)
+#[test]
+fn a_small_link_is_located_by_both_methods_that_have_a_size() {
+    if left_out("a_small_link_is_located_by_both_methods_that_have_a_size") {
+        return;
+    }
+    for (drop, expected) in [(false, TOLD), (true, UNTOLD)] {
+        let chain = Chain::new(4).unwrap();
+        for (node, device) in [(3, "right"), (4, "left")] {
+            let link = ["link", "set", device, "mtu", "1400"];
+            chain.run(node, "ip", &link).unwrap();
+        }
+        if drop {
+            let rule = "icmp type destination-unreachable icmp code frag-needed drop\n\
+                        icmpv6 type packet-too-big";
+            chain.drop_packets(3, "output", rule).unwrap();
+        }
+        std::thread::scope(|scope| {
+            for host in [chain.server_v4(), chain.server_v6()] {
+                for method in ["-q3", "-I"] {
+                    let (chain, host) = (&chain, host.clone());
+                    scope.spawn(move || {
+                        let found = findings(chain, &["--mtu", "-w", "2", method, &host]);
+                        let first =
+                            "hop 1: the way to it takes packets of 1500 octets, as its router says";
+                        assert_eq!(found, [first, expected], "{method} {host}");
+                    });
+                }
+            }
+        });
+    }
+}
+
+#[test]
+fn another_way_back_is_located_by_every_method() {
+    if left_out("another_way_back_is_located_by_every_method") {
         return;
     }
     let chain = Chain::new(4).unwrap();
-    for (node, device) in [(3, "right"), (4, "left")] {
-        chain
-            .run(node, "ip", &["link", "set", device, "mtu", "1400"])
-            .unwrap();
-    }
-    let host = chain.server_v4();
-    assert_eq!(
-        findings(&chain, &["--mtu", &host]),
-        [
-            "hop 1: the way to it takes packets of 1500 octets, as its router says",
-            "hop 4: the way to it takes packets of 1400 octets, as its router says",
-        ]
-    );
-    chain
-        .drop_packets(
-            3,
-            "output",
-            "icmp type destination-unreachable icmp code frag-needed",
-        )
-        .unwrap();
-    chain.filter(2, "output", "ip ttl set 50").unwrap();
-    assert_eq!(
-        findings(&chain, &["--mtu", &host])[1..],
-        [
-            "hop 2: its answers come 16 hops back, as far as their TTL tells",
-            "hop 4: packets larger than 1400 octets vanish on the way to it, and no router says so",
-        ]
-    );
+    let rule = "ip ttl set 50\nip6 hoplimit set 50";
+    chain.filter(2, "output", rule).unwrap();
+    let expected = "hop 2: its answers come 16 hops back, as far as their TTL tells";
+    let (v4, v6) = (chain.server_v4(), chain.server_v6());
+    find_by_every_method(&chain, [&v4, &v6], [expected; 2]);
 }
 
 /// Each line is valid; the lines' types.

@@ -31,6 +31,7 @@ impl Wire {
                 let told = Told {
                     ttl: None,
                     quote: Some(Quote {
+                        destination: quoted.destination,
                         ttl: quoted.ttl,
                         traffic_class: quoted.traffic_class,
                         rewritten,
@@ -119,6 +120,7 @@ impl Wire {
     /// ports must be as they were sent.
     fn identify(&self, quoted: &Quoted<'_>) -> Option<(u16, Rewritten)> {
         let mut rewritten = Rewritten {
+            source: (quoted.source != self.source).then_some(quoted.source),
             destination: self.foreign(quoted.destination),
             ..Rewritten::default()
         };
@@ -145,12 +147,10 @@ impl Wire {
                     data,
                 },
                 Kind::Udp {
-                    source: our_address,
                     source_port,
                     protocol,
                 },
             ) if quoted.protocol == protocol => {
-                rewritten.source = (quoted.source != our_address).then_some(quoted.source);
                 rewritten.source_port = (source != source_port).then_some(source);
                 // Flows lie above the first port; below it, it is not one of ours.
                 rewritten.destination_port =
@@ -179,14 +179,12 @@ impl Wire {
                     sequence,
                 },
                 Kind::Tcp {
-                    source: our_address,
                     source_port,
                     first_sequence,
                 },
             ) => {
                 // The upper half of the sequence number is as good as a secret.
                 let number = u16::try_from(sequence.wrapping_sub(first_sequence)).ok()?;
-                rewritten.source = (quoted.source != our_address).then_some(quoted.source);
                 rewritten.source_port = (source < source_port).then_some(source);
                 rewritten.destination_port =
                     (destination != self.target.port()).then_some(destination);

@@ -38,6 +38,8 @@ pub(crate) const UDP_LITE: u8 = 136;
 /// The shape of a trace's probes.
 #[derive(Debug, Clone)]
 pub struct Wire {
+    /// The address that they leave from.
+    pub source: IpAddr,
     /// Where they go.
     pub target: SocketAddr,
     /// By way of whom, where that is asked for: quotes may be addressed to these too.
@@ -57,8 +59,6 @@ pub struct Wire {
 pub enum Kind {
     /// UDP or UDP-Lite with headers of our own; flows differ in the destination port.
     Udp {
-        /// The address that the probes leave from, which the checksum covers.
-        source: IpAddr,
         /// The source port.
         source_port: u16,
         /// `UDP` or `UDP_LITE`.
@@ -73,8 +73,6 @@ pub enum Kind {
     },
     /// SYN segments; flows differ in the source port.
     Tcp {
-        /// The address that the probes leave from, which the checksum covers.
-        source: IpAddr,
         /// The source port of flow 0.
         source_port: u16,
         /// The sequence number of probe 0. Those of the others lie within a window of it, so that
@@ -106,11 +104,10 @@ impl Wire {
                 self.echo(identifier, probe.number, probe.flow, data_len)
             }
             Kind::Tcp {
-                source,
                 source_port,
                 first_sequence,
             } => tcp::syn(
-                SocketAddr::new(source, source_port.wrapping_add(probe.flow)),
+                SocketAddr::new(self.source, source_port.wrapping_add(probe.flow)),
                 self.target,
                 first_sequence.wrapping_add(u32::from(probe.number)),
             ),
@@ -162,7 +159,6 @@ impl Wire {
 
     fn udp(&self, port: u16, data: &[u8]) -> Vec<u8> {
         let Kind::Udp {
-            source,
             source_port,
             protocol,
         } = self.kind
@@ -176,7 +172,7 @@ impl Wire {
             datagram.extend(field.to_be_bytes());
         }
         datagram.extend(data);
-        let sum = match transport_checksum(source, self.target.ip(), protocol, &datagram) {
+        let sum = match transport_checksum(self.source, self.target.ip(), protocol, &datagram) {
             // RFC 768: a computed zero is sent as all ones.
             0 => u16::MAX,
             sum => sum,

@@ -4,10 +4,12 @@ use netproto::icmp::{QuotedTransport, checksum};
 
 use super::*;
 use crate::mark::Mark;
+use crate::probe::Rewritten;
 
 fn wire(kind: Kind) -> Wire {
     Wire {
-        target: SocketAddr::from(([10, 0, 0, 2], 33_434)),
+        source: US.into(),
+        target: SocketAddr::from((TARGET, 33_434)),
         gateways: Vec::new(),
         kind,
         ip_header_len: 20,
@@ -27,7 +29,6 @@ fn probe(number: u16) -> Probe {
 
 fn udp() -> Wire {
     wire(Kind::Udp {
-        source: IpAddr::from([10, 0, 0, 1]),
         source_port: 40_000,
         protocol: UDP,
     })
@@ -114,6 +115,82 @@ fn a_probe_that_a_nat_rewrote_is_known_by_its_secret() {
     assert_eq!(wire.read_icmp(&message), None);
 }
 
+/// The example of RFC 6296: an inside address, and what its translator makes of it, which leaves every
+/// checksum right.
+const INSIDE: &str = "fd01:203:405:1::1234";
+const OUTSIDE: &str = "2001:db8:1:d550::1234";
+
+/// A time-exceeded message (RFC 4443 §3.3) about a datagram from the outside address.
+fn time_exceeded_outside(target: IpAddr, protocol: u8, datagram: &[u8]) -> Vec<u8> {
+    let mut message = vec![3, 0, 0, 0, 0, 0, 0, 0, 0x6b, 0x80, 0, 0];
+    message.extend((datagram.len() as u16).to_be_bytes());
+    message.extend([protocol, 1]);
+    for address in [OUTSIDE.parse().unwrap(), target] {
+        let IpAddr::V6(address) = address else {
+            unreachable!()
+        };
+        message.extend(address.octets());
+    }
+    message.extend(datagram);
+    message
+}
+
+#[test]
+fn a_prefix_that_a_translator_exchanged_shows_in_the_quoted_source_alone() {
+    let target: IpAddr = "2001:db8:2::9".parse().unwrap();
+    for (kind, protocol) in [
+        (
+            Kind::Udp {
+                source_port: 40_000,
+                protocol: UDP,
+            },
+            UDP,
+        ),
+        (
+            Kind::Tcp {
+                source_port: 40_000,
+                first_sequence: 7,
+            },
+            TCP,
+        ),
+        (Kind::Echo { identifier: 9 }, 58),
+        (Kind::Raw { protocol: 253 }, 253),
+    ] {
+        let wire = Wire {
+            source: INSIDE.parse().unwrap(),
+            target: SocketAddr::new(target, 33_434),
+            ..wire(kind)
+        };
+        let datagram = wire.datagram(probe(3));
+        if matches!(kind, Kind::Udp { .. } | Kind::Tcp { .. }) {
+            let outside = OUTSIDE.parse().unwrap();
+            let sum = transport_checksum(outside, target, protocol, &datagram);
+            assert_eq!(sum, 0, "the translator's arithmetic");
+        }
+        let message = time_exceeded_outside(target, protocol, &datagram);
+        let (number, _, told) = wire.read_icmp(&message).unwrap();
+        assert_eq!(number, 3, "{kind:?}");
+        let quote = told.quote.unwrap();
+        assert_eq!(quote.traffic_class, 0xb8);
+        let expected = Rewritten {
+            source: Some(OUTSIDE.parse().unwrap()),
+            ..Rewritten::default()
+        };
+        assert_eq!(quote.rewritten, expected, "{kind:?}");
+    }
+}
+
+#[test]
+fn an_echo_request_from_another_source_was_rewritten_on_its_way() {
+    let wire = wire(Kind::Echo { identifier: 9 });
+    let datagram = wire.datagram(probe(3));
+    for (source, rewritten) in [(US, None), ([192, 0, 2, 1], Some([192, 0, 2, 1].into()))] {
+        let message = time_exceeded(source, TARGET, 1, &datagram, 16);
+        let (_, _, told) = wire.read_icmp(&message).unwrap();
+        assert_eq!(told.quote.unwrap().rewritten.source, rewritten);
+    }
+}
+
 #[test]
 fn a_checksum_that_does_not_fit_what_was_sent_was_rewritten() {
     let wire = udp();
@@ -148,7 +225,6 @@ fn the_probes_of_others_are_not_ours() {
 #[test]
 fn a_syn_is_known_by_what_acknowledges_it_and_by_its_quote() {
     let wire = wire(Kind::Tcp {
-        source: US.into(),
         source_port: 50_000,
         // So that the sum wraps.
         first_sequence: u32::MAX - 3,

@@ -258,7 +258,7 @@ pub(super) fn thousandths(figure: f64) -> f64 {
 
 pub(super) fn kind(finding: &Finding) -> &'static str {
     match finding.what {
-        What::Nat(_) => "nat",
+        What::Nat(_) | What::NatOfTarget => "nat",
         What::TrafficClass { .. } => "traffic_class",
         What::Mtu { .. } => "mtu",
         What::BlackHole { .. } => "black_hole",
