@@ -65,7 +65,7 @@ impl Sockets {
         let (kind, sender) = match config.method {
             Method::Icmp => {
                 let sender = if config.takes_raw() {
-                    opening.raw_icmp()?
+                    open::icmp_raw(opening.version, &opening.binding).map_err(takes_raw)?
                 } else {
                     open::icmp(opening.version, &opening.binding)?
                 };
@@ -136,9 +136,6 @@ impl Sockets {
         if let Some(endpoint) = &mut self.udp_port {
             hear_messages(&self.wire, endpoint, last_sent, &mut answers)
                 .context("cannot receive")?;
-            // The errors reach this socket too, by its port. They have been heard whole on the raw
-            // one; left here, they would end every sleep at once.
-            while endpoint.notice().context("cannot read errors")?.is_some() {}
         }
         let mut arrivals = Vec::new();
         while let Some(notice) = self.sender.notice().context("cannot read errors")? {
@@ -218,8 +215,11 @@ impl Opening {
 
     /// One flow of UDP or UDP-Lite with headers of our own.
     fn raw_udp(&mut self, protocol: u8) -> Result<(Kind, Endpoint), OpenError> {
-        self.errors = Some(self.raw_icmp()?);
-        let port = open::udp(self.version, &self.binding, self.source_port)?;
+        self.errors = Some(self.raw_errors()?);
+        let mut port = open::udp(self.version, &self.binding, self.source_port)?;
+        // They would reach this socket too, by its port, and are heard whole on the raw one.
+        port.ignore_errors()
+            .map_err(|error| OpenError::Call("ignore errors", error))?;
         let kind = Kind::Udp {
             source_port: port.identifier(),
             protocol,
@@ -230,7 +230,7 @@ impl Opening {
     }
 
     fn tcp(&mut self, flows: u16) -> Result<(Kind, Endpoint), OpenError> {
-        self.errors = Some(self.raw_icmp()?);
+        self.errors = Some(self.raw_errors()?);
         let port = open::hold_tcp_port(self.version, &self.binding, self.source_port)?;
         let kind = Kind::Tcp {
             source_port: port.port(),
@@ -246,18 +246,14 @@ impl Opening {
     }
 
     fn raw(&mut self, protocol: u8) -> Result<(Kind, Endpoint), OpenError> {
-        self.errors = Some(self.raw_icmp()?);
+        self.errors = Some(self.raw_errors()?);
         let sender = open::raw(self.version, &self.binding, protocol, Hears::Everything)?;
         Ok((Kind::Raw { protocol }, sender))
     }
 
-    /// The raw ICMP socket, where nothing else would do: who may not open it is not sent to
-    /// ping_group_range, which grants datagram sockets only.
-    fn raw_icmp(&self) -> Result<Endpoint, OpenError> {
-        open::icmp_raw(self.version, &self.binding).map_err(|error| match error {
-            OpenError::NotPermitted { program } => OpenError::RawNotPermitted { program },
-            other => other,
-        })
+    /// The raw ICMP socket that hears what the sender does not.
+    fn raw_errors(&self) -> Result<Endpoint, OpenError> {
+        open::icmp_errors(self.version, &self.binding).map_err(takes_raw)
     }
 
     fn finish(self, config: &Config, kind: Kind, mut sender: Endpoint) -> Result<Sockets> {
@@ -293,6 +289,15 @@ impl Opening {
             _tcp_port: self.tcp_port,
             sends: VecDeque::new(),
         })
+    }
+}
+
+/// Where nothing but a raw socket would do: who may not open it is not sent to ping_group_range, which
+/// grants datagram sockets only.
+fn takes_raw(error: OpenError) -> OpenError {
+    match error {
+        OpenError::NotPermitted { program } => OpenError::RawNotPermitted { program },
+        other => other,
     }
 }
 

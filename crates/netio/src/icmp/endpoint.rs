@@ -17,6 +17,9 @@ use crate::stamp::{KernelClock, Reading, Stamp, StampSource};
 
 /// The largest IP datagram; no read is larger.
 pub const LARGEST_DATAGRAM: usize = 65_535;
+/// So much is taken straight from the kernel, which gives a page when it is first touched. Out of the
+/// heap, the room that a socket may need would be zeroed before anything came.
+const BUFFER_LEN: usize = 1 << 17;
 
 /// An ICMP or UDP socket that never blocks.
 #[derive(Debug)]
@@ -103,7 +106,7 @@ impl Endpoint {
         options::stamp_packets(&socket, true)?;
         options::tell_ttl(&socket, version)?;
         if kind.has_error_queue() {
-            options::queue_errors(&socket, version)?;
+            options::queue_errors(&socket, version, true)?;
         }
         Ok(Endpoint {
             socket,
@@ -112,7 +115,7 @@ impl Endpoint {
             has_error_queue: kind.has_error_queue(),
             identifier,
             clock: KernelClock::default(),
-            buffer: vec![0; LARGEST_DATAGRAM],
+            buffer: vec![0; BUFFER_LEN],
             sent: 0,
             first_stamped: 0,
             stamps_departures: true,
@@ -162,7 +165,13 @@ impl Endpoint {
     /// Has errors queued by a raw socket too: what the route's MTU is when a packet exceeds it.
     pub fn queue_errors(&mut self) -> io::Result<()> {
         self.has_error_queue = true;
-        options::queue_errors(&self.socket, self.version)
+        options::queue_errors(&self.socket, self.version, true)
+    }
+
+    /// Has no errors queued any more: who hears them elsewhere need not read them twice.
+    pub fn ignore_errors(&mut self) -> io::Result<()> {
+        self.has_error_queue = false;
+        options::queue_errors(&self.socket, self.version, false)
     }
 
     /// Sends one datagram. `WouldBlock` means that the socket's buffer is full.
@@ -261,7 +270,9 @@ impl Endpoint {
         // Replaced by the sender's address; of the longer kind, so that both fit.
         let mut address = SockAddr::from(SocketAddr::from((Ipv6Addr::UNSPECIFIED, 0)));
         let mut control = [0; CONTROL_LEN];
-        let mut slices = [MaybeUninitSlice::new(as_uninit(&mut self.buffer))];
+        let mut slices = [MaybeUninitSlice::new(as_uninit(
+            &mut self.buffer[..LARGEST_DATAGRAM],
+        ))];
         let mut message = MsgHdrMut::new()
             .with_addr(&mut address)
             .with_buffers(&mut slices)
@@ -272,7 +283,7 @@ impl Endpoint {
         let filled = message.control_len().min(CONTROL_LEN);
         match received {
             Ok(len) => {
-                let len = len.min(self.buffer.len());
+                let len = len.min(LARGEST_DATAGRAM);
                 let from = address
                     .as_socket()
                     .unwrap_or_else(|| (Ipv6Addr::UNSPECIFIED, 0).into());

@@ -133,23 +133,35 @@ pub fn icmp_raw(version: Version, binding: &Binding) -> Result<Endpoint, OpenErr
     icmp_of(SocketKind::IcmpRaw, version, binding, None)
 }
 
+/// Opens a raw ICMP socket that sees the whole of every error and nothing else.
+pub fn icmp_errors(version: Version, binding: &Binding) -> Result<Endpoint, OpenError> {
+    let socket = open(version, Type::RAW, icmp_protocol(version))?;
+    options::see_only_answers(&socket, version, false)
+        .map_err(|error| OpenError::Call("filter ICMP types", error))?;
+    bind(&socket, version, binding, 0)?;
+    endpoint(socket, version, SocketKind::IcmpRaw, 0)
+}
+
+const fn icmp_protocol(version: Version) -> Protocol {
+    match version {
+        Version::V4 => Protocol::ICMPV4,
+        Version::V6 => Protocol::ICMPV6,
+    }
+}
+
 fn icmp_of(
     kind: SocketKind,
     version: Version,
     binding: &Binding,
     identifier: Option<u16>,
 ) -> Result<Endpoint, OpenError> {
-    let protocol = match version {
-        Version::V4 => Protocol::ICMPV4,
-        Version::V6 => Protocol::ICMPV6,
-    };
     let socket_type = match kind {
         SocketKind::IcmpDatagram => Type::DGRAM,
         _ => Type::RAW,
     };
-    let socket = open(version, socket_type, protocol)?;
+    let socket = open(version, socket_type, icmp_protocol(version))?;
     if kind == SocketKind::IcmpRaw {
-        options::see_only_answers(&socket, version)
+        options::see_only_answers(&socket, version, true)
             .map_err(|error| OpenError::Call("filter ICMP types", error))?;
     }
     // A datagram socket has its identifier as a port; the kernel gives it one for port 0.

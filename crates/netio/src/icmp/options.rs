@@ -174,11 +174,12 @@ pub(super) fn tell_ttl(socket: &Socket, version: Version) -> io::Result<()> {
     }
 }
 
-/// Has the kernel queue the ICMP errors that concern this socket's packets.
-pub(super) fn queue_errors(socket: &Socket, version: Version) -> io::Result<()> {
+/// Whether the kernel queues the ICMP errors that concern this socket's packets.
+pub(super) fn queue_errors(socket: &Socket, version: Version, queued: bool) -> io::Result<()> {
+    let value = c_int::from(queued);
     match version {
-        Version::V4 => set(socket, libc::SOL_IP, libc::IP_RECVERR, 1),
-        Version::V6 => set(socket, libc::SOL_IPV6, libc::IPV6_RECVERR, 1),
+        Version::V4 => set(socket, libc::SOL_IP, libc::IP_RECVERR, value),
+        Version::V6 => set(socket, libc::SOL_IPV6, libc::IPV6_RECVERR, value),
     }
 }
 
@@ -195,21 +196,24 @@ pub(super) fn allow_fragments(socket: &Socket, version: Version) -> io::Result<(
     set(socket, level, option, value)
 }
 
-/// Lets a raw ICMP socket see only echo replies and errors, not every ICMP message of the host.
-pub(super) fn see_only_answers(socket: &Socket, version: Version) -> io::Result<()> {
+/// Lets a raw ICMP socket see only errors and, where they are asked for, echo replies; not every
+/// ICMP message of the host.
+pub(super) fn see_only_answers(socket: &Socket, version: Version, replies: bool) -> io::Result<()> {
     match version {
         Version::V4 => {
             // A set bit blocks the type: all but reply, unreachable, source quench, redirect,
             // time exceeded, parameter problem. There are bits for the first 32 types only, so
             // that replies to extended echo (43) pass.
-            let seen = [0, 3, 4, 5, 11, 12].map(|kind| 1_u32 << kind);
-            let blocked = !seen.iter().sum::<u32>();
+            let errors = [3, 4, 5, 11, 12].map(|kind| 1_u32 << kind);
+            let blocked = !(errors.iter().sum::<u32>() | u32::from(replies));
             set(socket, SOL_RAW, ICMP_FILTER, blocked)
         }
         Version::V6 => {
             let mut blocked = [u32::MAX; 8];
-            // All errors, and the replies to echo and extended echo.
-            for kind in [1_usize, 2, 3, 4, 129, 161] {
+            // All errors; the replies to echo and extended echo.
+            let errors = [1_usize, 2, 3, 4];
+            let replies = [129, 161].into_iter().filter(|_| replies);
+            for kind in errors.into_iter().chain(replies) {
                 blocked[kind / 32] &= !(1 << (kind % 32));
             }
             set(socket, libc::IPPROTO_ICMPV6, ICMPV6_FILTER, blocked)
