@@ -4,7 +4,7 @@
 use std::fs;
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, UdpSocket};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use simple_dns::rdata::RData;
 use simple_dns::{CLASS, Name, Packet, PacketFlag, QCLASS, QTYPE, Question, TYPE};
@@ -78,7 +78,33 @@ fn reversed_v6(address: Ipv6Addr) -> String {
 
 /// Nothing in the answer is `None`; no answer is an error.
 fn ask(server: SocketAddr, name: &str) -> io::Result<Option<String>> {
+    let socket = match server {
+        SocketAddr::V4(_) => UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?,
+        SocketAddr::V6(_) => UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0))?,
+    };
     let id: u16 = rand::random();
+    // Connected, the kernel lets it hear only this server's address and port.
+    socket.connect(server)?;
+    socket.send(&query(id, name)?)?;
+    let deadline = Instant::now() + SERVER_PATIENCE;
+    let mut buffer = [0; LONGEST_ANSWER];
+    loop {
+        let left = deadline.saturating_duration_since(Instant::now());
+        if left.is_zero() {
+            return Err(io::ErrorKind::TimedOut.into());
+        }
+        socket.set_read_timeout(Some(left))?;
+        let len = socket.recv(&mut buffer)?;
+        // What answers another question was forged or comes late: the true answer may follow.
+        if let Ok(answer) = Packet::parse(&buffer[..len])
+            && is_answer(&answer, id, name)
+        {
+            return Ok(origins_in(&answer));
+        }
+    }
+}
+
+fn query(id: u16, name: &str) -> io::Result<Vec<u8>> {
     let invalid = |error: simple_dns::SimpleDnsError| io::Error::other(error.to_string());
     let mut query = Packet::new_query(id);
     query.set_flags(PacketFlag::RECURSION_DESIRED);
@@ -88,28 +114,31 @@ fn ask(server: SocketAddr, name: &str) -> io::Result<Option<String>> {
         QCLASS::CLASS(CLASS::IN),
         false,
     ));
-    let query = query.build_bytes_vec().map_err(invalid)?;
-    let socket = match server {
-        SocketAddr::V4(_) => UdpSocket::bind((Ipv4Addr::UNSPECIFIED, 0))?,
-        SocketAddr::V6(_) => UdpSocket::bind((Ipv6Addr::UNSPECIFIED, 0))?,
+    query.build_bytes_vec().map_err(invalid)
+}
+
+/// Whether it answers this question: the same identifier and, repeated, the same name, type and
+/// class (RFC 5452 §9.1).
+fn is_answer(answer: &Packet<'_>, id: u16, name: &str) -> bool {
+    let [question] = &answer.questions[..] else {
+        return false;
     };
-    socket.set_read_timeout(Some(SERVER_PATIENCE))?;
-    // Connected, it hears only this server.
-    socket.connect(server)?;
-    socket.send(&query)?;
-    let mut buffer = [0; LONGEST_ANSWER];
-    let len = socket.recv(&mut buffer)?;
-    let answer = Packet::parse(&buffer[..len]).map_err(invalid)?;
-    if answer.id() != id {
-        return Err(io::Error::other("an answer to another question"));
-    }
-    Ok(answer
+    answer.id() == id
+        && answer.has_flags(PacketFlag::RESPONSE)
+        && question.qtype == QTYPE::TYPE(TYPE::TXT)
+        && question.qclass == QCLASS::CLASS(CLASS::IN)
+        // RFC 4343: letters of either case are the same.
+        && question.qname.to_string().eq_ignore_ascii_case(name)
+}
+
+fn origins_in(answer: &Packet<'_>) -> Option<String> {
+    answer
         .answers
         .iter()
         .find_map(|record| match &record.rdata {
             RData::TXT(text) => systems(&String::try_from(text.clone()).ok()?),
             _ => None,
-        }))
+        })
 }
 
 /// The first column, which may name several.
@@ -144,6 +173,70 @@ mod tests {
         ] {
             assert_eq!(systems(text).as_deref(), expected, "{text:?}");
         }
+    }
+
+    /// By RFC 1035 §4: the identifier 0xbeef, a response with one question and one answer, about
+    /// 5.as (TXT, IN): "64496 | x".
+    fn answer() -> Vec<u8> {
+        let header = b"\xbe\xef\x81\x80\x00\x01\x00\x01\x00\x00\x00\x00";
+        let question = b"\x015\x02as\x00\x00\x10\x00\x01";
+        // The name by a pointer to the question's; five minutes to live.
+        let record = b"\xc0\x0c\x00\x10\x00\x01\x00\x00\x01\x2c\x00\x0a\x0964496 | x";
+        [&header[..], question, record].concat()
+    }
+
+    #[test]
+    fn only_an_answer_to_the_question_counts() {
+        let of = |answer: &[u8]| {
+            let answer = Packet::parse(answer).ok()?;
+            is_answer(&answer, 0xbeef, "5.as").then(|| origins_in(&answer))
+        };
+        let system = || Some(Some("AS64496".to_owned()));
+        assert_eq!(of(&answer()), system());
+        for (what, at, octet) in [
+            ("another identifier", 1, 0xee),
+            ("a query", 2, 0x01),
+            ("two questions", 5, 2),
+            ("no question", 5, 0),
+            ("another name", 13, b'6'),
+            ("another type", 19, 1),
+            ("another class", 21, 3),
+        ] {
+            let mut answer = answer();
+            answer[at] = octet;
+            assert_eq!(of(&answer), None, "{what}");
+        }
+        let mut capital = answer();
+        capital[15] = b'A';
+        assert_eq!(of(&capital), system());
+        // RFC 1035 §4.1.1: 3 is "no such name", and that is an answer.
+        let mut no_such_name = answer()[..22].to_vec();
+        (no_such_name[3], no_such_name[7]) = (0x83, 0);
+        assert_eq!(of(&no_such_name), Some(None));
+        for len in 0..answer().len() {
+            assert_ne!(of(&answer()[..len]), system(), "{len}");
+        }
+    }
+
+    #[test]
+    fn forged_answers_do_not_keep_the_true_one_out() {
+        let server = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let stranger = UdpSocket::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
+        let address = server.local_addr().unwrap();
+        let asking = std::thread::spawn(move || ask(address, "5.as"));
+        let mut query = [0; LONGEST_ANSWER];
+        let (_, client) = server.recv_from(&mut query).unwrap();
+        let mut forged = answer();
+        forged[35..40].copy_from_slice(b"64666");
+        forged[..2].copy_from_slice(&query[..2]);
+        // From another port, all of it right; from the server's, about another name.
+        stranger.send_to(&forged, client).unwrap();
+        forged[13] = b'6';
+        server.send_to(&forged, client).unwrap();
+        let mut answer = answer();
+        answer[..2].copy_from_slice(&query[..2]);
+        server.send_to(&answer, client).unwrap();
+        assert_eq!(asking.join().unwrap().unwrap().as_deref(), Some("AS64496"));
     }
 
     #[test]
