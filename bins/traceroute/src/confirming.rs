@@ -5,8 +5,6 @@
 //! is needed to tell. What the figures say is judged in `silence::hypotheses`.
 
 use std::net::{IpAddr, SocketAddr};
-use std::sync::mpsc::sync_channel;
-use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
@@ -42,8 +40,6 @@ pub const MOST_CONFIRMED: usize = 8;
 const FIRST_NUMBER: u16 = 0x8000;
 /// With how many hops to go echo requests are sent to a router.
 const DIRECT_TTL: u8 = 64;
-/// What the experiments' loop tells is of no interest; so much of it may wait.
-const WAITING_EVENTS: usize = 64;
 
 /// The experiments on one hop, and what they say.
 #[derive(Debug, Clone, PartialEq)]
@@ -248,13 +244,8 @@ fn drive(
     mut steady: Steady,
     signals: &Signals,
 ) -> Result<(Vec<Run>, u16, Ending)> {
-    let (events, told) = sync_channel(WAITING_EVENTS);
-    let ending = thread::scope(|scope| {
-        scope.spawn(move || told.iter().for_each(drop));
-        let ending = tracing::drive(sockets, &mut steady, signals, &events);
-        drop(events);
-        ending
-    })?;
+    // Only what they come to is of interest.
+    let ending = tracing::drive(sockets, &mut steady, signals, |_| true)?;
     let (runs, number) = steady.finish();
     Ok((runs, number, ending))
 }

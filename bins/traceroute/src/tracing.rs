@@ -1,8 +1,9 @@
 //! The loop that moves datagrams between a prober and the sockets.
 
 use std::io;
+use std::iter;
 use std::net::IpAddr;
-use std::sync::mpsc::SyncSender;
+use std::sync::mpsc::Receiver;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result};
@@ -26,6 +27,9 @@ pub enum Event<E> {
     NotSent(io::Error),
 }
 
+/// Events as they come; those that one moment brought come together.
+pub type Events<E> = Receiver<Vec<Event<E>>>;
+
 /// How a run of probing ended.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Ending {
@@ -35,15 +39,19 @@ pub enum Ending {
     Interrupted,
 }
 
-/// Probes until all is told or a signal comes.
+/// Probes until all is told or a signal comes; `tell` says whether anybody still listens.
 pub(crate) fn drive<P: Prober>(
     sockets: &mut Sockets,
     prober: &mut P,
     signals: &Signals,
-    events: &SyncSender<Event<P::Event>>,
+    mut tell: impl FnMut(Vec<Event<P::Event>>) -> bool,
 ) -> Result<Ending> {
     let mut any_sent = false;
-    while !prober.is_over() {
+    let mut events = Vec::new();
+    // All that had come by then has been read: who was silent until then has not been overheard
+    // because this program had no processor.
+    let mut read_up_to = Instant::now();
+    loop {
         if signals.stop() {
             return Ok(Ending::Interrupted);
         }
@@ -63,48 +71,32 @@ pub(crate) fn drive<P: Prober>(
                 }
                 // As when a route is missing for a moment: the probe is lost, the trace goes on.
                 Err(SendError::Failed(error)) if any_sent => {
-                    tell(events, Event::NotSent(error));
+                    events.push(Event::NotSent(error));
                     prober.on_not_sent(NotSent::Refused, Instant::now());
                 }
                 Err(SendError::Failed(error)) => return Err(error).context("cannot send"),
             }
         }
-        if !tell_all(prober, events) {
+        events.extend(iter::from_fn(|| prober.poll_event(read_up_to)).map(Event::Told));
+        if !events.is_empty() && !tell(std::mem::take(&mut events)) {
             return Ok(Ending::Interrupted);
         }
         if prober.is_over() {
-            break;
+            return Ok(Ending::Complete);
         }
         // A due probe that the socket has no room for must not keep the processor busy.
         let until = retry.or_else(|| prober.next_wake(Instant::now()));
         wait(&sockets.descriptors(), signals, until)?;
+        read_up_to = Instant::now();
         for arrival in sockets.receive()? {
             match arrival {
                 Arrival::Left { number, at } => prober.on_left(number, at),
                 Arrival::Answer(heard) => {
-                    tell(events, Event::Heard(heard.from));
+                    events.push(Event::Heard(heard.from));
                     prober.on_answer(heard);
                 }
             }
         }
-        if !tell_all(prober, events) {
-            return Ok(Ending::Interrupted);
-        }
+        events.extend(iter::from_fn(|| prober.poll_event(read_up_to)).map(Event::Told));
     }
-    Ok(Ending::Complete)
-}
-
-/// Tells what there is to tell; whether the report still listens.
-fn tell_all<P: Prober>(prober: &mut P, events: &SyncSender<Event<P::Event>>) -> bool {
-    while let Some(event) = prober.poll_event(Instant::now()) {
-        if !tell(events, Event::Told(event)) {
-            return false;
-        }
-    }
-    true
-}
-
-/// Whether the report still listens.
-fn tell<E>(events: &SyncSender<Event<E>>, event: Event<E>) -> bool {
-    events.send(event).is_ok()
 }

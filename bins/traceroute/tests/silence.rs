@@ -190,8 +190,28 @@ fn experiments_name_the_explanation_that_survives() {
         (Fault::Loses, 3, "loss"),
     ];
     let confirm = |fault: Fault, chain: &Chain, host: &str, ttl: u64, expected: &str| {
-        let args = ["--json", "-n", "--confirm", "-q", "10", host];
+        let file = tempfile::NamedTempFile::new().unwrap();
+        let saved = file.path().to_str().unwrap();
+        let args = [
+            "--json",
+            "-n",
+            "--confirm",
+            "-q",
+            "10",
+            "--save",
+            saved,
+            host,
+        ];
         let (survivor, told) = survivor(chain.command(0, OURS, &args), ttl);
+        let saved = std::fs::read_to_string(saved).unwrap();
+        let saved = saved
+            .lines()
+            .map(|line| serde_json::from_str(line).unwrap());
+        assert_eq!(
+            saved.collect::<Vec<Value>>(),
+            told,
+            "the file is what was told"
+        );
         // Of paths that lose 30 % some are left undecided: `hypotheses` says how many.
         let undecided = fault == Fault::Loses && survivor.is_null();
         assert!(undecided || survivor == expected, "{fault:?}: {told:?}");

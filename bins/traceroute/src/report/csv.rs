@@ -3,17 +3,23 @@
 
 use std::io::{self, Write};
 use std::net::IpAddr;
+use std::path::Path;
 use std::time::Duration;
 
 use netio::icmp::open::words;
 use netproto::icmp::Version;
 use serde::Serialize;
 
-use super::extension;
-use super::rounds::Begun;
-use super::text::Extras;
-use crate::rounds::{Change, Rounds};
-use crate::session::{Fate, MtuNote};
+use super::begun::Begun;
+use super::extras::Extras;
+use super::face::{Face, Tells};
+use super::json::Ending;
+use super::{comparison, confirmation, extension};
+use crate::compare::Comparison;
+use crate::confirming::Confirmation;
+use crate::rounds::{Change, Rounds, Shared};
+use crate::session::{Fate, MtuNote, Session};
+use crate::silence::Suspect;
 use crate::tracing::Event;
 
 /// A probe; one that nobody answered has no address.
@@ -57,44 +63,27 @@ struct HopRow {
 pub struct Csv<W: Write> {
     out: csv::Writer<W>,
     extras: Extras,
+    begun: Begun,
+    /// Which of its hop's the latest probe was, from 1.
+    probe: u8,
 }
 
 impl<W: Write> Csv<W> {
-    /// Rows to `out`.
-    pub fn new(extras: Extras, out: W) -> Csv<W> {
+    /// Rows to `out` about a run that began then.
+    pub fn new(extras: Extras, begun: Begun, out: W) -> Csv<W> {
         Csv {
             out: csv::Writer::from_writer(out),
             extras,
+            begun,
+            probe: 0,
         }
     }
 
-    /// What knows names, for another report.
-    pub fn into_extras(self) -> Extras {
-        self.extras
-    }
-
-    /// Of a trace: a row for each probe when its fate is known.
-    pub fn trace(&mut self, events: impl IntoIterator<Item = Event<Fate>>) -> io::Result<()> {
-        let mut probe = 0;
-        for event in events {
-            match event {
-                Event::Heard(address) => self.extras.ask(address),
-                Event::NotSent(error) => not_sent(&error)?,
-                Event::Told(fate) => {
-                    probe = if fate.first_of_hop { 1 } else { probe + 1 };
-                    let row = self.probe(probe, &fate);
-                    self.out.serialize(row)?;
-                    self.out.flush()?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    fn probe(&mut self, probe: u8, fate: &Fate) -> ProbeRow {
+    fn probe(&mut self, fate: &Fate) -> ProbeRow {
+        self.probe = if fate.first_of_hop { 1 } else { self.probe + 1 };
         let row = ProbeRow {
             ttl: fate.ttl,
-            probe,
+            probe: self.probe,
             mtu_octets: match fate.note {
                 Some(MtuNote::Told { mtu, .. }) => Some(mtu),
                 Some(MtuNote::Found { mtu }) => Some(u32::from(mtu)),
@@ -121,24 +110,7 @@ impl<W: Write> Csv<W> {
         }
     }
 
-    /// Of repeated probing: what happens until it ends.
-    pub fn watch(
-        &mut self,
-        begun: Begun,
-        events: impl IntoIterator<Item = Event<Change>>,
-    ) -> io::Result<()> {
-        for event in events {
-            match event {
-                Event::Heard(address) => self.extras.ask(address),
-                Event::NotSent(error) => not_sent(&error)?,
-                Event::Told(change) => writeln!(io::stderr(), "{}", begun.line(&change))?,
-            }
-        }
-        Ok(())
-    }
-
-    /// Of repeated probing: a row for each hop.
-    pub fn hops(&mut self, rounds: &Rounds) -> io::Result<()> {
+    fn hops(&mut self, rounds: &Rounds) -> io::Result<()> {
         for (ttl, hop) in rounds.hops() {
             let address = hop.address();
             let known = address.map(|address| self.extras.known(address));
@@ -162,6 +134,88 @@ impl<W: Write> Csv<W> {
             })?;
         }
         self.out.flush()
+    }
+}
+
+impl<W: Write> Face for Csv<W> {
+    fn begin(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// On standard error: between rows it would be none.
+    fn confirmed(&mut self, found: &[Confirmation], in_doubt: usize) -> io::Result<()> {
+        confirmation::text(&mut io::stderr(), found, in_doubt)
+    }
+
+    /// On standard error as well.
+    fn compared(&mut self, comparison: &Comparison, file: &Path) -> io::Result<()> {
+        comparison::text(&mut io::stderr(), comparison, file)
+    }
+
+    fn end(&mut self, _: Ending) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn take_extras(&mut self) -> Extras {
+        std::mem::take(&mut self.extras)
+    }
+}
+
+impl<W: Write> Tells<Session> for Csv<W> {
+    fn tell(&mut self, events: Vec<Event<Fate>>) -> io::Result<()> {
+        for event in events {
+            match event {
+                Event::Heard(address) => self.extras.ask(address),
+                Event::NotSent(error) => not_sent(&error)?,
+                Event::Told(fate) => {
+                    let row = self.probe(&fate);
+                    self.out.serialize(row)?;
+                }
+            }
+        }
+        self.out.flush()
+    }
+
+    fn may_wait(&self) -> bool {
+        self.extras.may_wait()
+    }
+
+    fn conclude(&mut self, _: &Session) -> io::Result<()> {
+        Ok(())
+    }
+
+    /// None: nobody watches.
+    fn suspects(&self, _: &Session) -> Vec<Suspect> {
+        Vec::new()
+    }
+}
+
+impl<W: Write> Tells<&Shared> for Csv<W> {
+    fn tell(&mut self, events: Vec<Event<Change>>) -> io::Result<()> {
+        for event in events {
+            match event {
+                Event::Heard(address) => self.extras.ask(address),
+                Event::NotSent(error) => not_sent(&error)?,
+                Event::Told(change) => writeln!(io::stderr(), "{}", self.begun.line(&change))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn may_wait(&self) -> bool {
+        self.extras.may_wait()
+    }
+
+    fn conclude(&mut self, rounds: &&Shared) -> io::Result<()> {
+        let rounds = rounds.lock();
+        if rounds.has_begun() {
+            self.hops(&rounds)?;
+        }
+        Ok(())
+    }
+
+    fn suspects(&self, rounds: &&Shared) -> Vec<Suspect> {
+        rounds.lock().suspects()
     }
 }
 
@@ -218,8 +272,8 @@ mod tests {
             sent: None,
         };
         let events = [fate(Some(answer), true), fate(None, false)].map(Event::Told);
-        let mut csv = Csv::new(Extras::default(), Vec::new());
-        csv.trace(events).unwrap();
+        let mut csv = Csv::new(Extras::default(), Begun::now(), Vec::new());
+        Tells::<Session>::tell(&mut csv, events.into()).unwrap();
         let text = String::from_utf8(csv.out.into_inner().unwrap()).unwrap();
         assert_eq!(
             text,

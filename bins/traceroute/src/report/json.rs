@@ -4,6 +4,7 @@
 mod line;
 
 use std::io::{self, Write};
+use std::path::Path;
 use std::time::Duration;
 
 use netio::icmp::open::words;
@@ -11,27 +12,31 @@ use netproto::icmp::Version;
 
 pub use self::line::{Ending, Start, VERSION};
 use self::line::{Experiment, Line, Probability, Row, Seen, changed, kind, thousandths};
-use super::rounds::Begun;
-use super::text::Extras;
+use super::begun::Begun;
+use super::extras::Extras;
+use super::face::{Face, Tells};
 use super::{confirmation, extension};
 use crate::compare::Comparison;
 use crate::confirming::{Confirmation, PACE};
-use crate::diagnose::{Diagnosis, What};
+use crate::diagnose::{Diagnosis, Finding, What};
 use crate::mark::Mark;
 use crate::multipath::Graph;
 use crate::probe::Answer;
-use crate::rounds::{Change, Rounds};
-use crate::session::{Fate, MtuNote};
+use crate::rounds::{Change, Rounds, Shared};
+use crate::session::{Fate, MtuNote, Session};
 use crate::silence::Suspect;
 use crate::silence::hypotheses::Hypothesis;
 use crate::tracing::Event;
 
 /// Writes the lines.
 #[derive(Debug)]
-pub struct Json<W> {
+pub struct Json<'a, W> {
+    start: Start<'a>,
+    begun: Begun,
     out: W,
     extras: Extras,
     diagnosis: Diagnosis,
+    findings: Vec<Finding>,
     rows: Vec<Row>,
     ttl: u8,
     reached: bool,
@@ -41,13 +46,22 @@ pub struct Json<W> {
     all_paths: Option<bool>,
 }
 
-impl<W: Write> Json<W> {
+impl<'a, W: Write> Json<'a, W> {
     /// A report to `out` about probes that leave with this DSCP and ECN.
-    pub fn new(extras: Extras, traffic_class: u8, out: W) -> Json<W> {
+    pub fn new(
+        start: Start<'a>,
+        begun: Begun,
+        extras: Extras,
+        traffic_class: u8,
+        out: W,
+    ) -> Json<'a, W> {
         Json {
+            start,
+            begun,
             out,
             extras,
             diagnosis: Diagnosis::new(traffic_class),
+            findings: Vec::new(),
             rows: Vec::new(),
             ttl: 0,
             reached: false,
@@ -57,87 +71,13 @@ impl<W: Write> Json<W> {
         }
     }
 
-    /// What knows names, for another report; this one tells no more addresses.
-    pub fn take_extras(&mut self) -> Extras {
-        std::mem::take(&mut self.extras)
-    }
-
     /// What it was written to.
     pub fn into_out(self) -> W {
         self.out
     }
 
-    /// Writes the first line, and what the events say until there are no more.
-    pub fn run(
-        &mut self,
-        start: &Start<'_>,
-        events: impl IntoIterator<Item = Event<Fate>>,
-    ) -> io::Result<()> {
-        self.line(&Line::Start {
-            version: VERSION,
-            start,
-        })?;
-        let mut findings = Vec::new();
-        for event in events {
-            match event {
-                Event::Heard(address) => self.extras.ask(address),
-                Event::NotSent(error) => self.line(&Line::NotSent {
-                    reason: words(&error),
-                })?,
-                Event::Told(fate) => {
-                    if fate.first_of_hop {
-                        self.hop()?;
-                        self.ttl = fate.ttl;
-                    }
-                    findings.extend(self.diagnosis.watch(&fate));
-                    let row = self.row(fate);
-                    self.rows.push(row);
-                }
-            }
-        }
-        self.hop()?;
-        findings.extend(self.diagnosis.conclude());
-        for finding in findings {
-            self.line(&Line::Finding {
-                ttl: finding.ttl,
-                kind: kind(&finding),
-                text: finding.line(),
-                figures: match &finding.what {
-                    What::Silence(silence) => Some(silence.into()),
-                    _ => None,
-                },
-            })?;
-        }
-        Ok(())
-    }
-
-    /// Of repeated probing: the first line, and a line for each change until the probing ends.
-    pub fn watch(
-        &mut self,
-        start: &Start<'_>,
-        begun: Begun,
-        events: impl IntoIterator<Item = Event<Change>>,
-    ) -> io::Result<()> {
-        self.line(&Line::Start {
-            version: VERSION,
-            start,
-        })?;
-        for event in events {
-            match event {
-                Event::Heard(address) => self.extras.ask(address),
-                Event::NotSent(error) => self.line(&Line::NotSent {
-                    reason: words(&error),
-                })?,
-                Event::Told(change) => {
-                    self.line(&changed(&change, begun))?;
-                }
-            }
-        }
-        Ok(())
-    }
-
     /// Of repeated probing: a line for each hop.
-    pub fn hops(&mut self, rounds: &Rounds) -> io::Result<()> {
+    fn hops(&mut self, rounds: &Rounds) -> io::Result<()> {
         self.reached = rounds.target().is_some();
         for (ttl, hop) in rounds.hops() {
             let address = hop.address();
@@ -182,13 +122,8 @@ impl<W: Write> Json<W> {
         Ok(())
     }
 
-    /// The hops whose silence is worth an experiment.
-    pub fn suspects(&self) -> Vec<Suspect> {
-        self.diagnosis.suspects()
-    }
-
     /// A line for each hop on which experiments were made.
-    pub fn confirmations(&mut self, confirmations: &[Confirmation]) -> io::Result<()> {
+    fn confirmations(&mut self, confirmations: &[Confirmation]) -> io::Result<()> {
         for confirmation in confirmations {
             let Confirmation {
                 suspect,
@@ -230,18 +165,6 @@ impl<W: Write> Json<W> {
         Ok(())
     }
 
-    /// How it differs from a trace that was saved.
-    pub fn comparison(&mut self, comparison: &Comparison) -> io::Result<()> {
-        for difference in &comparison.differences {
-            self.line(&Line::Difference {
-                kind: difference.kind(),
-                is_of_the_path: difference.is_of_the_path(),
-                text: difference.to_string(),
-            })?;
-        }
-        Ok(())
-    }
-
     /// The last line.
     pub fn summary(&mut self, ending: Ending) -> io::Result<()> {
         self.line(&Line::Summary {
@@ -256,11 +179,8 @@ impl<W: Write> Json<W> {
 
     /// Of every path: the first line, the routers and which follow which; or the first line only,
     /// where a signal came before that was known.
-    pub fn graph(&mut self, start: &Start<'_>, graph: Option<&Graph>) -> io::Result<()> {
-        self.line(&Line::Start {
-            version: VERSION,
-            start,
-        })?;
+    pub fn graph(&mut self, graph: Option<&Graph>) -> io::Result<()> {
+        self.begin()?;
         let Some(graph) = graph else {
             return Ok(());
         };
@@ -343,9 +263,120 @@ impl<W: Write> Json<W> {
         }
     }
 
+    fn not_sent(&mut self, error: &io::Error) -> io::Result<()> {
+        self.line(&Line::NotSent {
+            reason: words(error),
+        })
+    }
+
     fn line(&mut self, line: &Line<'_>) -> io::Result<()> {
         serde_json::to_writer(&mut self.out, line)?;
         self.out.write_all(b"\n")?;
         self.out.flush()
+    }
+}
+
+impl<W: Write> Face for Json<'_, W> {
+    fn begin(&mut self) -> io::Result<()> {
+        let start = self.start;
+        self.line(&Line::Start {
+            version: VERSION,
+            start: &start,
+        })
+    }
+
+    fn confirmed(&mut self, found: &[Confirmation], _: usize) -> io::Result<()> {
+        self.confirmations(found)
+    }
+
+    fn compared(&mut self, comparison: &Comparison, _: &Path) -> io::Result<()> {
+        for difference in &comparison.differences {
+            self.line(&Line::Difference {
+                kind: difference.kind(),
+                is_of_the_path: difference.is_of_the_path(),
+                text: difference.to_string(),
+            })?;
+        }
+        Ok(())
+    }
+
+    fn end(&mut self, ending: Ending) -> io::Result<()> {
+        self.summary(ending)
+    }
+
+    fn take_extras(&mut self) -> Extras {
+        std::mem::take(&mut self.extras)
+    }
+}
+
+impl<W: Write> Tells<Session> for Json<'_, W> {
+    fn tell(&mut self, events: Vec<Event<Fate>>) -> io::Result<()> {
+        for event in events {
+            match event {
+                Event::Heard(address) => self.extras.ask(address),
+                Event::NotSent(error) => self.not_sent(&error)?,
+                Event::Told(fate) => {
+                    if fate.first_of_hop {
+                        self.hop()?;
+                        self.ttl = fate.ttl;
+                    }
+                    self.findings.extend(self.diagnosis.watch(&fate));
+                    let row = self.row(fate);
+                    self.rows.push(row);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn may_wait(&self) -> bool {
+        self.extras.may_wait()
+    }
+
+    fn conclude(&mut self, _: &Session) -> io::Result<()> {
+        self.hop()?;
+        let mut findings = std::mem::take(&mut self.findings);
+        findings.extend(self.diagnosis.conclude());
+        for finding in findings {
+            self.line(&Line::Finding {
+                ttl: finding.ttl,
+                kind: kind(&finding),
+                text: finding.line(),
+                figures: match &finding.what {
+                    What::Silence(silence) => Some(silence.into()),
+                    _ => None,
+                },
+            })?;
+        }
+        Ok(())
+    }
+
+    fn suspects(&self, _: &Session) -> Vec<Suspect> {
+        self.diagnosis.suspects()
+    }
+}
+
+impl<W: Write> Tells<&Shared> for Json<'_, W> {
+    fn tell(&mut self, events: Vec<Event<Change>>) -> io::Result<()> {
+        for event in events {
+            match event {
+                Event::Heard(address) => self.extras.ask(address),
+                Event::NotSent(error) => self.not_sent(&error)?,
+                Event::Told(change) => self.line(&changed(&change, self.begun))?,
+            }
+        }
+        Ok(())
+    }
+
+    fn may_wait(&self) -> bool {
+        self.extras.may_wait()
+    }
+
+    fn conclude(&mut self, rounds: &&Shared) -> io::Result<()> {
+        self.hops(&rounds.lock())
+    }
+
+    fn suspects(&self, rounds: &&Shared) -> Vec<Suspect> {
+        rounds.lock().suspects()
     }
 }

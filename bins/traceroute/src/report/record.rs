@@ -25,19 +25,19 @@ impl<E: Clone> Record<E> {
         }
     }
 
-    /// An event came. Further ones than are kept are in no second report.
-    pub fn keep(&mut self, event: &Event<E>) {
-        if !self.wanted || self.events.len() == MOST_KEPT {
-            return;
-        }
-        match event {
-            Event::Heard(_) => {}
-            Event::Told(told) => self.events.push(Event::Told(told.clone())),
-            Event::NotSent(error) => {
-                let again = io::Error::other(words(error));
-                self.events.push(Event::NotSent(again));
-            }
-        }
+    /// Events came. Further ones than are kept are in no second report.
+    pub fn keep(&mut self, events: &[Event<E>]) {
+        let room = if self.wanted {
+            MOST_KEPT - self.events.len()
+        } else {
+            0
+        };
+        let kept = events.iter().filter_map(|event| match event {
+            Event::Heard(_) => None,
+            Event::Told(told) => Some(Event::Told(told.clone())),
+            Event::NotSent(error) => Some(Event::NotSent(io::Error::other(words(error)))),
+        });
+        self.events.extend(kept.take(room));
     }
 
     /// The events.

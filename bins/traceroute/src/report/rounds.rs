@@ -2,92 +2,53 @@
 //! when it is seen, a table at the end.
 
 use std::io::{self, Write};
-use std::net::IpAddr;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::path::Path;
+use std::time::Duration;
 
 use netio::icmp::open::words;
 use netproto::icmp::Version;
 
-use super::text::Extras;
-use crate::rounds::{Change, Rounds};
+use super::begun::Begun;
+use super::extras::Extras;
+use super::face::{Face, Tells};
+use super::json::{Ending, Start};
+use super::{comparison, confirmation};
+use crate::compare::Comparison;
+use crate::confirming::Confirmation;
+use crate::rounds::{Change, Rounds, Shared};
+use crate::silence::Suspect;
 use crate::tracing::Event;
-
-const SECONDS_A_DAY: u64 = 86_400;
-
-/// When a run began, by both clocks; what happens later is told by the one that never steps.
-#[derive(Debug, Clone, Copy)]
-pub struct Begun {
-    instant: Instant,
-    wall: SystemTime,
-}
-
-impl Begun {
-    /// Now.
-    pub fn now() -> Begun {
-        Begun {
-            instant: Instant::now(),
-            wall: SystemTime::now(),
-        }
-    }
-
-    /// How long after the beginning, and the seconds since 1970 that it was then.
-    pub fn when(&self, at: Instant) -> (Duration, f64) {
-        let after = at.saturating_duration_since(self.instant);
-        let unix = self.wall.duration_since(UNIX_EPOCH).unwrap_or_default() + after;
-        (after, unix.as_secs_f64())
-    }
-
-    /// What changed, with its time.
-    pub fn line(&self, change: &Change) -> String {
-        let (after, unix) = self.when(change.at);
-        format!(
-            "{} UTC, after {:.1} s: {}",
-            time_of_day(unix as u64),
-            after.as_secs_f64(),
-            change.what
-        )
-    }
-
-    /// The time of day.
-    pub fn clock(&self, at: Instant) -> String {
-        format!("{} UTC", time_of_day(self.when(at).1 as u64))
-    }
-}
 
 /// Writes the text.
 #[derive(Debug)]
-pub struct Table<W> {
+pub struct Table<'a, W> {
+    start: Start<'a>,
     out: W,
     pub(super) extras: Extras,
     pub(super) begun: Begun,
 }
 
-impl<W: Write> Table<W> {
+impl<'a, W: Write> Table<'a, W> {
     /// A report to `out` about a run that began then.
-    pub fn new(extras: Extras, begun: Begun, out: W) -> Table<W> {
-        Table { out, extras, begun }
-    }
-
-    /// What knows names, for another report.
-    pub fn into_extras(self) -> Extras {
-        self.extras
-    }
-
-    /// The first line.
-    pub fn banner(
-        &mut self,
-        host: &str,
-        target: IpAddr,
-        cycles: Option<u32>,
-        packet_len: u16,
-    ) -> io::Result<()> {
-        write!(self.out, "traceroute to {host} ({target}), ")?;
-        if let Some(cycles) = cycles {
-            let s = if cycles == 1 { "" } else { "s" };
-            write!(self.out, "{cycles} cycle{s}, ")?;
+    pub fn new(start: Start<'a>, extras: Extras, begun: Begun, out: W) -> Table<'a, W> {
+        Table {
+            start,
+            out,
+            extras,
+            begun,
         }
-        writeln!(self.out, "{packet_len} byte packets")?;
-        self.out.flush()
+    }
+
+    /// What is probed, in a line.
+    pub(super) fn title(&self) -> String {
+        let Start {
+            host,
+            target,
+            method,
+            packet_octets,
+            ..
+        } = self.start;
+        format!("traceroute to {host} ({target}) by {method}, {packet_octets} byte packets")
     }
 
     /// A line between the first and the table.
@@ -96,25 +57,7 @@ impl<W: Write> Table<W> {
         self.out.flush()
     }
 
-    /// Writes what changes until the probing ends.
-    pub fn run(&mut self, events: impl IntoIterator<Item = Event<Change>>) -> io::Result<()> {
-        for event in events {
-            match event {
-                Event::Heard(address) => self.extras.ask(address),
-                Event::Told(change) => {
-                    let line = self.begun.line(&change);
-                    self.line(&line)?;
-                }
-                Event::NotSent(error) => {
-                    writeln!(io::stderr(), "traceroute: send: {}", words(&error))?;
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// The table.
-    pub fn table(&mut self, rounds: &Rounds) -> io::Result<()> {
+    fn table(&mut self, rounds: &Rounds) -> io::Result<()> {
         let silences = rounds.silences();
         let mut rows = Vec::new();
         for (ttl, hop) in rounds.hops() {
@@ -174,15 +117,67 @@ impl<W: Write> Table<W> {
     }
 }
 
-/// Hours, minutes and seconds of UTC.
-fn time_of_day(unix: u64) -> String {
-    let second = unix % SECONDS_A_DAY;
-    format!(
-        "{:02}:{:02}:{:02}",
-        second / 3600,
-        second / 60 % 60,
-        second % 60
-    )
+impl<W: Write> Face for Table<'_, W> {
+    fn begin(&mut self) -> io::Result<()> {
+        let Start { host, target, .. } = self.start;
+        write!(self.out, "traceroute to {host} ({target}), ")?;
+        if let Some(cycles) = self.start.cycles {
+            let s = if cycles == 1 { "" } else { "s" };
+            write!(self.out, "{cycles} cycle{s}, ")?;
+        }
+        writeln!(self.out, "{} byte packets", self.start.packet_octets)?;
+        self.out.flush()
+    }
+
+    fn confirmed(&mut self, found: &[Confirmation], in_doubt: usize) -> io::Result<()> {
+        confirmation::text(&mut self.out, found, in_doubt)
+    }
+
+    fn compared(&mut self, comparison: &Comparison, file: &Path) -> io::Result<()> {
+        comparison::text(&mut self.out, comparison, file)
+    }
+
+    fn end(&mut self, _: Ending) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn take_extras(&mut self) -> Extras {
+        std::mem::take(&mut self.extras)
+    }
+}
+
+impl<W: Write> Tells<&Shared> for Table<'_, W> {
+    fn tell(&mut self, events: Vec<Event<Change>>) -> io::Result<()> {
+        for event in events {
+            match event {
+                Event::Heard(address) => self.extras.ask(address),
+                Event::Told(change) => {
+                    let line = self.begun.line(&change);
+                    self.line(&line)?;
+                }
+                Event::NotSent(error) => {
+                    writeln!(io::stderr(), "traceroute: send: {}", words(&error))?;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn may_wait(&self) -> bool {
+        self.extras.may_wait()
+    }
+
+    fn conclude(&mut self, rounds: &&Shared) -> io::Result<()> {
+        let rounds = rounds.lock();
+        if rounds.has_begun() {
+            self.table(&rounds)?;
+        }
+        Ok(())
+    }
+
+    fn suspects(&self, rounds: &&Shared) -> Vec<Suspect> {
+        rounds.lock().suspects()
+    }
 }
 
 #[cfg(test)]
@@ -191,20 +186,23 @@ mod tests {
 
     #[test]
     fn the_first_line_counts_the_cycles_as_one_speaks() {
-        let target: IpAddr = [192, 0, 2, 1].into();
         for (cycles, counted) in [(None, ""), (Some(1), "1 cycle, "), (Some(2), "2 cycles, ")] {
             let mut written = Vec::new();
-            let mut table = Table::new(Extras::default(), Begun::now(), &mut written);
-            table.banner("a.example", target, cycles, 60).unwrap();
+            let start = Start {
+                host: "a.example",
+                target: [192, 0, 2, 1].into(),
+                method: "udp",
+                max_hops: 30,
+                queries: 1,
+                packet_octets: 60,
+                at_unix_s: 0.0,
+                cycles,
+                confidence_pct: None,
+            };
+            let mut table = Table::new(start, Extras::default(), Begun::now(), &mut written);
+            table.begin().unwrap();
             let line = format!("traceroute to a.example (192.0.2.1), {counted}60 byte packets\n");
             assert_eq!(String::from_utf8(written).unwrap(), line);
         }
-    }
-
-    #[test]
-    fn the_time_of_day_is_that_of_date() {
-        // date -u -d @1234567890
-        assert_eq!(time_of_day(1_234_567_890), "23:31:30");
-        assert_eq!(time_of_day(86_400), "00:00:00");
     }
 }

@@ -2,35 +2,27 @@
 
 use std::io::{self, Write};
 use std::net::IpAddr;
+use std::path::Path;
 
-use netio::icmp::names::Names;
 use netio::icmp::open::words;
 use netproto::icmp::Version;
 
-use super::extension;
+use super::extras::Extras;
+use super::face::{Face, Tells};
+use super::json::{Ending, Start};
+use super::{comparison, confirmation, extension};
+use crate::compare::Comparison;
+use crate::confirming::Confirmation;
 use crate::diagnose::{Diagnosis, Finding};
-use crate::networks::Origins;
 use crate::probe::{Answer, Extension};
-use crate::session::{Fate, MtuNote};
+use crate::session::{Fate, MtuNote, Session};
 use crate::silence::Suspect;
 use crate::tracing::Event;
 
-/// What is told besides addresses and times.
-#[derive(Debug, Default)]
-pub struct Extras {
-    /// Names, unless nobody asks for them.
-    pub names: Option<Names>,
-    /// Autonomous systems, if somebody asks for them.
-    pub origins: Option<Origins>,
-    /// Whether the length of the way back is told where it differs.
-    pub back: bool,
-    /// Whether what routers append is told.
-    pub extensions: bool,
-}
-
 /// Writes the hops.
 #[derive(Debug)]
-pub struct Report<W> {
+pub struct Report<'a, W> {
+    start: Start<'a>,
     out: W,
     extras: Extras,
     /// What stands for the answer that was printed last on this line.
@@ -48,71 +40,22 @@ struct Shown {
     back: Option<u8>,
 }
 
-impl<W: Write> Report<W> {
+impl<'a, W: Write> Report<'a, W> {
     /// A report to `out`.
-    pub fn new(extras: Extras, diagnosis: Option<Diagnosis>, out: W) -> Report<W> {
+    pub fn new(
+        start: Start<'a>,
+        extras: Extras,
+        diagnosis: Option<Diagnosis>,
+        out: W,
+    ) -> Report<'a, W> {
         Report {
+            start,
             out,
             extras,
             printed: None,
             diagnosis,
             findings: Vec::new(),
         }
-    }
-
-    /// What knows names, for another report.
-    pub fn into_extras(self) -> Extras {
-        self.extras
-    }
-
-    /// The first line.
-    pub fn banner(
-        &mut self,
-        host: &str,
-        target: IpAddr,
-        max_ttl: u8,
-        packet_len: u16,
-    ) -> io::Result<()> {
-        write!(
-            self.out,
-            "traceroute to {host} ({target}), {max_ttl} hops max, {packet_len} byte packets"
-        )?;
-        self.out.flush()
-    }
-
-    /// Writes what the events say until there are no more.
-    pub fn run(&mut self, events: impl IntoIterator<Item = Event<Fate>>) -> io::Result<()> {
-        for event in events {
-            match event {
-                Event::Heard(address) => self.extras.ask(address),
-                Event::Told(fate) => {
-                    if let Some(diagnosis) = &mut self.diagnosis {
-                        self.findings.extend(diagnosis.watch(&fate));
-                    }
-                    self.fate(&fate)?;
-                }
-                Event::NotSent(error) => {
-                    self.out.flush()?;
-                    writeln!(io::stderr(), "\ntraceroute: send: {}", words(&error))?;
-                }
-            }
-        }
-        writeln!(self.out)?;
-        if let Some(diagnosis) = &self.diagnosis {
-            self.findings.extend(diagnosis.conclude());
-        }
-        for finding in &self.findings {
-            writeln!(self.out, "{}", finding.line())?;
-        }
-        self.out.flush()
-    }
-
-    /// The hops whose silence is worth an experiment; none where nobody watched.
-    pub fn suspects(&self) -> Vec<Suspect> {
-        self.diagnosis
-            .as_ref()
-            .map(Diagnosis::suspects)
-            .unwrap_or_default()
     }
 
     fn fate(&mut self, fate: &Fate) -> io::Result<()> {
@@ -131,7 +74,7 @@ impl<W: Write> Report<W> {
             Some(MtuNote::Found { mtu }) => write!(self.out, " F~{mtu}")?,
             None => {}
         }
-        self.out.flush()
+        Ok(())
     }
 
     fn answer(&mut self, ttl: u8, answer: &Answer) -> io::Result<()> {
@@ -165,6 +108,80 @@ impl<W: Write> Report<W> {
     }
 }
 
+impl<W: Write> Face for Report<'_, W> {
+    fn begin(&mut self) -> io::Result<()> {
+        let Start {
+            host,
+            target,
+            max_hops,
+            packet_octets,
+            ..
+        } = self.start;
+        write!(
+            self.out,
+            "traceroute to {host} ({target}), {max_hops} hops max, {packet_octets} byte packets"
+        )?;
+        self.out.flush()
+    }
+
+    fn confirmed(&mut self, found: &[Confirmation], in_doubt: usize) -> io::Result<()> {
+        confirmation::text(&mut self.out, found, in_doubt)
+    }
+
+    fn compared(&mut self, comparison: &Comparison, file: &Path) -> io::Result<()> {
+        comparison::text(&mut self.out, comparison, file)
+    }
+
+    fn end(&mut self, _: Ending) -> io::Result<()> {
+        Ok(())
+    }
+
+    fn take_extras(&mut self) -> Extras {
+        std::mem::take(&mut self.extras)
+    }
+}
+
+impl<W: Write> Tells<Session> for Report<'_, W> {
+    fn tell(&mut self, events: Vec<Event<Fate>>) -> io::Result<()> {
+        for event in events {
+            match event {
+                Event::Heard(address) => self.extras.ask(address),
+                Event::Told(fate) => {
+                    if let Some(diagnosis) = &mut self.diagnosis {
+                        self.findings.extend(diagnosis.watch(&fate));
+                    }
+                    self.fate(&fate)?;
+                }
+                Event::NotSent(error) => {
+                    self.out.flush()?;
+                    writeln!(io::stderr(), "\ntraceroute: send: {}", words(&error))?;
+                }
+            }
+        }
+        self.out.flush()
+    }
+
+    fn may_wait(&self) -> bool {
+        self.extras.may_wait()
+    }
+
+    fn conclude(&mut self, _: &Session) -> io::Result<()> {
+        writeln!(self.out)?;
+        if let Some(diagnosis) = &self.diagnosis {
+            self.findings.extend(diagnosis.conclude());
+        }
+        for finding in &self.findings {
+            writeln!(self.out, "{}", finding.line())?;
+        }
+        self.out.flush()
+    }
+
+    fn suspects(&self, _: &Session) -> Vec<Suspect> {
+        let watched = self.diagnosis.as_ref();
+        watched.map(Diagnosis::suspects).unwrap_or_default()
+    }
+}
+
 /// How many hops an answer came, if it set out with a TTL of 64, 128 or 255 as most do.
 pub fn hops_back(ttl: u8) -> u16 {
     let initial = match ttl {
@@ -173,54 +190,6 @@ pub fn hops_back(ttl: u8) -> u16 {
         129.. => 255,
     };
     initial - u16::from(ttl) + 1
-}
-
-impl Extras {
-    /// Begins to look up what will be asked for.
-    pub fn ask(&mut self, address: IpAddr) {
-        if let Some(names) = &mut self.names {
-            names.ask(address);
-        }
-        if let Some(origins) = &mut self.origins {
-            origins.ask(address);
-        }
-    }
-
-    /// Name and systems of an address, as far as they are asked for and known.
-    pub fn known(&mut self, address: IpAddr) -> (Option<String>, Option<String>) {
-        let name = self.names.as_mut().and_then(|names| names.name(address));
-        let name = name.map(str::to_owned);
-        let origins = self.origins.as_mut();
-        let origins = origins.and_then(|origins| origins.of(address));
-        (name, origins.map(str::to_owned))
-    }
-
-    /// The same as far as it is known by now, without waiting.
-    pub fn known_by_now(&mut self, address: IpAddr) -> (Option<String>, Option<String>) {
-        let name = self.names.as_mut().and_then(|names| names.peek(address));
-        let name = name.cloned();
-        let origins = self.origins.as_mut();
-        let origins = origins.and_then(|origins| origins.by_now(address));
-        (name, origins.map(str::to_owned))
-    }
-
-    /// Writes an address as it is shown: with a name and its systems as far as they are asked for.
-    pub(super) fn address(&mut self, out: &mut impl Write, address: IpAddr) -> io::Result<()> {
-        match &mut self.names {
-            None => write!(out, " {address}")?,
-            Some(names) => match names.name(address) {
-                Some(name) => write!(out, " {name} ({address})")?,
-                None => write!(out, " {address} ({address})")?,
-            },
-        }
-        match &mut self.origins {
-            None => Ok(()),
-            Some(origins) => match origins.of(address) {
-                Some(numbers) => write!(out, " [{numbers}]"),
-                None => write!(out, " [*]"),
-            },
-        }
-    }
 }
 
 #[cfg(test)]

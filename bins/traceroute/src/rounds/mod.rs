@@ -126,6 +126,11 @@ impl Rounds {
         answered.min_by_key(|(ttl, hop)| (Reverse(hop.latest.map(|(_, cycle)| cycle)), *ttl))
     }
 
+    /// Whether anything has been sent.
+    pub fn has_begun(&self) -> bool {
+        self.due.is_some()
+    }
+
     /// The cycle that is under way; the first is 1.
     pub fn cycle(&self) -> u32 {
         self.cycle.saturating_add(1)

@@ -1,3 +1,5 @@
+use std::time::Duration;
+
 use super::*;
 use crate::probe::Told;
 
@@ -103,6 +105,14 @@ fn a_trace_takes_as_long_as_its_hops_make_it() {
             30,
             &[Some(100), None, Some(100)],
             ms(1000),
+            3,
+        ),
+        // Ten times nothing would be nothing.
+        (
+            "silence before an answer at once",
+            30,
+            &[Some(0), None, Some(0)],
+            ms(10),
             3,
         ),
         ("a dead target", 8, &[Some(100), None], ms(5000), 8),

@@ -7,7 +7,7 @@ use netproto::icmp::Version;
 use serde::Serialize;
 
 use crate::diagnose::{Finding, What};
-use crate::report::rounds::Begun;
+use crate::report::begun::Begun;
 use crate::rounds::{Change, change};
 use crate::silence::Silence;
 use crate::tracing;
@@ -16,7 +16,7 @@ use crate::tracing;
 pub const VERSION: u32 = 1;
 
 /// What is known before the first probe.
-#[derive(Debug, Serialize)]
+#[derive(Debug, Clone, Copy, Serialize)]
 pub struct Start<'a> {
     /// As the user named it.
     pub host: &'a str,

@@ -11,7 +11,8 @@ mod view;
 use std::collections::VecDeque;
 use std::io::{self, IsTerminal, Stdout, Write};
 use std::net::IpAddr;
-use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
+use std::path::Path;
+use std::sync::mpsc::{RecvTimeoutError, TryRecvError};
 use std::time::{Duration, Instant};
 
 use netio::icmp::names::Names;
@@ -22,10 +23,15 @@ use netproto::icmp::Version;
 use ratatui::Terminal;
 use ratatui::backend::CrosstermBackend;
 
-use super::record::Record;
+use super::extras::Extras;
+use super::face::{Face, Tells};
+use super::json::Ending;
 use super::rounds::Table;
+use crate::compare::Comparison;
+use crate::confirming::Confirmation;
 use crate::rounds::{Change, Hop, Shared};
-use crate::tracing::Event;
+use crate::silence::Suspect;
+use crate::tracing::{Event, Events};
 use keys::Key;
 use view::{Choices, Line, View};
 
@@ -39,8 +45,10 @@ const REMEMBERED_CHANGES: usize = 100;
 /// Shows the rounds that another thread probes, and is typed at.
 #[derive(Debug)]
 pub struct Live<'a, W> {
-    table: Table<W>,
+    table: Table<'a, W>,
     rounds: &'a Shared,
+    /// How long a cycle takes.
+    interval: Duration,
     /// Through which the probing is told what was typed.
     remote: Remote,
     title: String,
@@ -53,57 +61,34 @@ pub struct Live<'a, W> {
 }
 
 impl<'a, W: Write> Live<'a, W> {
-    /// Of rounds that begin now; `title` says what is probed.
-    pub fn new(title: String, table: Table<W>, rounds: &'a Shared, remote: Remote) -> Live<'a, W> {
+    /// Of rounds that begin now, with cycles as long as `interval`.
+    pub fn new(
+        table: Table<'a, W>,
+        rounds: &'a Shared,
+        interval: Duration,
+        remote: Remote,
+    ) -> Live<'a, W> {
         Live {
             names: table.extras.names.is_some(),
+            title: table.title(),
             table,
             rounds,
+            interval,
             remote,
-            title,
             choices: Choices::default(),
             changes: VecDeque::new(),
             forgotten: 0,
         }
     }
 
-    /// Shows until the probing ends or a key says so, and ends the probing; `interval` is how
-    /// long a cycle takes.
-    pub fn run(
-        &mut self,
-        interval: Duration,
-        events: &Receiver<Event<Change>>,
-        record: &mut Record<Change>,
-    ) -> io::Result<()> {
-        let shown = if io::stdout().is_terminal() {
-            self.on_terminal(events, record)
-        } else {
-            self.by_lines(LINE_EVERY.max(interval), events, record)
-        };
-        self.remote.stop();
-        shown
-    }
-
-    /// What writes the table at the end.
-    pub fn into_table(self) -> Table<W> {
-        self.table
-    }
-
-    fn on_terminal(
-        &mut self,
-        events: &Receiver<Event<Change>>,
-        record: &mut Record<Change>,
-    ) -> io::Result<()> {
+    fn on_terminal(&mut self, events: &Events<Change>) -> io::Result<()> {
         let mut terminal = Terminal::new(CrosstermBackend::new(io::stdout()))?;
         let taken = Screen::take()?;
         let can_type = io::stdin().is_terminal();
         loop {
             loop {
                 match events.try_recv() {
-                    Ok(event) => {
-                        record.keep(&event);
-                        self.learn(event);
-                    }
+                    Ok(batch) => self.tell(batch)?,
                     Err(TryRecvError::Empty) => break,
                     Err(TryRecvError::Disconnected) => {
                         drop(taken);
@@ -270,27 +255,12 @@ impl<'a, W: Write> Live<'a, W> {
         self.choices.first_line = self.choices.first_line.saturating_add_signed(lines);
     }
 
-    fn by_lines(
-        &mut self,
-        every: Duration,
-        events: &Receiver<Event<Change>>,
-        record: &mut Record<Change>,
-    ) -> io::Result<()> {
+    fn by_lines(&mut self, events: &Events<Change>) -> io::Result<()> {
+        let every = LINE_EVERY.max(self.interval);
         let mut due = Instant::now() + every;
         loop {
-            let heard = events.recv_timeout(due.saturating_duration_since(Instant::now()));
-            if let Ok(event) = &heard {
-                record.keep(event);
-            }
-            match heard {
-                Ok(Event::Told(change)) => {
-                    let line = self.table.begun.line(&change);
-                    self.table.line(&line)?;
-                }
-                Ok(Event::NotSent(error)) => {
-                    writeln!(io::stderr(), "traceroute: send: {}", words(&error))?;
-                }
-                Ok(Event::Heard(address)) => self.table.extras.ask(address),
+            match events.recv_timeout(due.saturating_duration_since(Instant::now())) {
+                Ok(batch) => self.table.tell(batch)?,
                 Err(RecvTimeoutError::Timeout) => {
                     let (elapsed, _) = self.table.begun.when(due);
                     due += every;
@@ -300,5 +270,60 @@ impl<'a, W: Write> Live<'a, W> {
                 Err(RecvTimeoutError::Disconnected) => return Ok(()),
             }
         }
+    }
+}
+
+impl<W: Write> Face for Live<'_, W> {
+    fn begin(&mut self) -> io::Result<()> {
+        self.table.begin()
+    }
+
+    fn confirmed(&mut self, found: &[Confirmation], in_doubt: usize) -> io::Result<()> {
+        self.table.confirmed(found, in_doubt)
+    }
+
+    fn compared(&mut self, comparison: &Comparison, file: &Path) -> io::Result<()> {
+        self.table.compared(comparison, file)
+    }
+
+    fn end(&mut self, ending: Ending) -> io::Result<()> {
+        self.table.end(ending)
+    }
+
+    fn take_extras(&mut self) -> Extras {
+        self.table.take_extras()
+    }
+}
+
+impl<W: Write> Tells<&Shared> for Live<'_, W> {
+    fn tell(&mut self, events: Vec<Event<Change>>) -> io::Result<()> {
+        for event in events {
+            self.learn(event);
+        }
+        Ok(())
+    }
+
+    /// For keys and for the time to draw.
+    fn may_wait(&self) -> bool {
+        true
+    }
+
+    /// Until the probing ends or a key says so; then it ends the probing.
+    fn listen(&mut self, events: &Events<Change>) -> io::Result<()> {
+        let shown = if io::stdout().is_terminal() {
+            self.on_terminal(events)
+        } else {
+            self.by_lines(events)
+        };
+        self.remote.stop();
+        shown
+    }
+
+    fn conclude(&mut self, rounds: &&Shared) -> io::Result<()> {
+        self.table.conclude(rounds)
+    }
+
+    fn suspects(&self, rounds: &&Shared) -> Vec<Suspect> {
+        self.table.suspects(rounds)
     }
 }
