@@ -14,13 +14,13 @@ import os
 import platform
 import resource
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
 from pathlib import Path
 
 import measure
+import page
 import servers
 from measure import BenchError
 
@@ -41,27 +41,27 @@ EPILOG = """groups:
   proxy        1 KiB and 100 KiB from a proxy's cache, 1 KiB passed on
   udp          128 B through an echo and through a relay, 1 and 64 flows, alone and in trains
 
-ping beside iputils and fping is a program of its own: scripts/bench ping --help
+Programs of their own, each with --help: scripts/bench pacing (qos-client's schedule beside irtt), ping
+(beside iputils and fping), traceroute (beside the Linux one, mtr and trippy).
 """
 
 
 def main():
     options = arguments()
-    # Set even if our parent ignores them, as a shell does for what it runs in the background.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, stop_signal)
+    measure.exit_on_signals()
     with tempfile.TemporaryDirectory(prefix="bench.") as folder:
         # Servers that change their user must still read it.
         os.chmod(folder, 0o755)
         lab = servers.Lab(Path(folder), options.seconds, options.runs)
         try:
             prepare(lab, options)
-            for line in header(options):
-                print(line)
-            aims = []
-            for group in options.groups:
-                aims += MEASURE[group](lab)
-            report_aims(aims)
+            with page.section("The daemons", "scripts/bench", options.write):
+                for line in header(options):
+                    print(line)
+                aims = []
+                for group in options.groups:
+                    aims += MEASURE[group](lab)
+                report_aims(aims)
         finally:
             lab.stop_all()
 
@@ -84,6 +84,7 @@ def arguments():
     parser.add_argument("--quick", action="store_true", help="one run of one second: a look only")
     parser.add_argument("--no-build", action="store_true", help="take the binaries as they are")
     parser.add_argument("--no-install", action="store_true", help="leave out peers that are missing")
+    page.add_option(parser)
     options = parser.parse_args()
     for group in options.groups:
         if group not in GROUPS:
@@ -96,10 +97,6 @@ def arguments():
     if not {0, 1} <= os.sched_getaffinity(0):
         sys.exit("scripts/bench: needs cores 0 and 1, one for the server and one for the load")
     return options
-
-
-def stop_signal(number, _frame):
-    raise SystemExit(128 + number)
 
 
 def prepare(lab, options):

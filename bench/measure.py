@@ -14,6 +14,7 @@ START_DEADLINE = 10
 STOP_DEADLINE = 3
 TICK = os.sysconf("SC_CLK_TCK")
 PR_SET_PDEATHSIG = 1
+CLONE_NEWNET = 0x40000000
 LIBC = ctypes.CDLL(None)
 
 
@@ -21,8 +22,40 @@ class BenchError(Exception):
     """Something that the user can see to."""
 
 
+def exit_on_signals():
+    """Has a signal end this process as an error would, through all that is still to be cleaned up."""
+
+    def stop(number, _frame):
+        raise SystemExit(128 + number)
+
+    # Set even if our parent ignores them, as a shell does for what it runs in the background.
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, stop)
+
+
+def own_network():
+    """Takes this process into a network of its own with nothing but loopback. It has no name, so it
+    is gone with the last process in it."""
+    if LIBC.unshare(CLONE_NEWNET) != 0:
+        raise BenchError("the system does not allow a network of its own (root, CAP_SYS_ADMIN)")
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+
+
+def die_with_parent():
+    """Of a child, before it becomes its program: should we be killed, the kernel stops it."""
+    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
+
+
+def busy_seconds():
+    """What all cores together have worked or lost to the hypervisor, since they started."""
+    fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()
+    # proc(5): user, nice, system, idle, iowait, irq, softirq, steal.
+    user, nice, system, _, _, irq, softirq, steal = map(int, fields[1:9])
+    return (user + nice + system + irq + softirq + steal) / TICK
+
+
 class Server:
-    """A program pinned to one core, with all the processes that it starts."""
+    """A program pinned to one core (or to none), with all the processes that it starts."""
 
     def __init__(
         self, name, version, command, port, core=0, udp_port=None, log=None, scheme="http"
@@ -37,12 +70,11 @@ class Server:
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=output,
-                # Not the terminal's: Ctrl-C comes to us, and we stop the others. Should we be
-                # killed, the kernel stops them.
+                # Not the terminal's: Ctrl-C comes to us, and we stop the others.
                 start_new_session=True,
                 preexec_fn=lambda: (
-                    os.sched_setaffinity(0, {core}),
-                    LIBC.prctl(PR_SET_PDEATHSIG, signal.SIGTERM),
+                    core is None or os.sched_setaffinity(0, {core}),
+                    die_with_parent(),
                 ),
             )
 
