@@ -41,8 +41,9 @@ EPILOG = """groups:
   proxy        1 KiB and 100 KiB from a proxy's cache, 1 KiB passed on
   udp          128 B through an echo and through a relay, 1 and 64 flows, alone and in trains
 
-Programs of their own, each with --help: scripts/bench pacing (qos-client's schedule beside irtt), ping
-(beside iputils and fping), traceroute (beside the Linux one, mtr and trippy).
+Programs of their own, each with --help: scripts/bench pacing (qos-client's schedule beside irtt), flood
+(its throughput beside iperf3), ping (beside iputils and fping), traceroute (beside the Linux one, mtr
+and trippy).
 """
 
 
