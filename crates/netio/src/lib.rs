@@ -22,6 +22,7 @@ pub mod tcp_info;
 pub mod telemetry;
 pub mod tls;
 pub mod udp;
+pub mod urgency;
 pub mod usage;
 pub mod watch;
 pub mod worker;

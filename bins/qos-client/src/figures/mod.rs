@@ -90,8 +90,11 @@ pub struct Figures {
     pub loss_runs: LossRuns,
     /// Bursts and gaps (RFC 3611 §4.7.2).
     pub bursts: Bursts,
-    /// UDP payload sent, in bits a second, by the send times.
+    /// UDP payload that was to be sent by schedule, in bits a second; `None` where the schedule is
+    /// not known, as of a capture.
     pub offered_bps: Option<f64>,
+    /// UDP payload sent, by the times of sending.
+    pub sent_bps: Option<f64>,
     /// UDP payload received, every copy, in bits a second.
     pub achieved_bps: Option<f64>,
     /// The same with the headers of IP and UDP; `None` when packets were cut up.
@@ -201,11 +204,11 @@ impl Figures {
 
     /// How many bits a second went, and came.
     fn add_rates(&mut self, trace: &Trace, carrier: Carrier) {
-        let [mut offered, mut achieved, mut ip, mut frames, mut goodput] =
+        let [mut departed, mut achieved, mut ip, mut frames, mut goodput] =
             std::array::from_fn(|_| Throughput::new());
         let mut cut_up = false;
         for sent in trace.sent.iter().skip(trace.warmup as usize).flatten() {
-            offered.received(sent.at, sent.bytes.into());
+            departed.received(sent.at, sent.bytes.into());
         }
         let mut first = Arrivals::new(trace.sent.len() as u32);
         for answer in &trace.answers {
@@ -227,7 +230,7 @@ impl Figures {
                 goodput.received(answer.at, sent.bytes.into());
             }
         }
-        self.offered_bps = offered.bps();
+        self.sent_bps = departed.bps();
         self.achieved_bps = achieved.bps();
         self.goodput_bps = goodput.bps();
         if !cut_up {

@@ -1,6 +1,7 @@
 use super::trace::{Answer, Departure};
 use super::trust::{Conduct, limits, unsettled};
 use super::*;
+use netio::urgency::Urgency;
 use netstats::quantile::P95;
 
 fn ms(value: u64) -> Duration {
@@ -56,7 +57,7 @@ fn the_figures_of_five_probes_are_those_worked_by_hand() {
     assert_eq!(figures.goodput_bps, figures.achieved_bps);
     assert_eq!(figures.achieved_ip_bps, Some(459.0 * 8.0 / 0.046));
     assert_eq!(figures.achieved_frame_bps, Some(513.0 * 8.0 / 0.046));
-    assert_eq!(figures.offered_bps, Some(500.0 * 8.0 / 0.040));
+    assert_eq!(figures.sent_bps, Some(500.0 * 8.0 / 0.040));
     assert_eq!(figures.rtt.quantile(P95), None);
     // 20 % by chance, 12.5 ms one way: R = 93.2 − 95·20/(20 + 25.1) = 51.07.
     let voice = figures.voice.unwrap();
@@ -152,7 +153,7 @@ fn no_figure_has_the_warm_up() {
     assert_eq!(warm.rtt.max(), Some(ms(30)));
     assert_eq!((warm.ipdv_n, warm.jitter_n), (2, 2));
     // 125 bytes every 10 ms; received at 1040, 1054, 1070.
-    assert_eq!(warm.offered_bps, Some(250.0 * 8.0 / 0.020));
+    assert_eq!(warm.sent_bps, Some(250.0 * 8.0 / 0.020));
     assert_eq!(warm.achieved_bps, Some(250.0 * 8.0 / 0.030));
 }
 
@@ -187,6 +188,20 @@ fn a_run_that_the_machine_itself_spoilt_says_so() {
     for (conduct, said) in [
         (pacing(1), None),
         (pacing(5000), Some("pacing error is as large")),
+        (
+            Conduct {
+                urgency: Some(Urgency::RealTime),
+                ..pacing(5000)
+            },
+            Some("the delay variation measured"),
+        ),
+        (
+            Conduct {
+                urgency: Some(Urgency::Ordinary),
+                ..pacing(5000)
+            },
+            Some("which takes root or CAP_SYS_NICE"),
+        ),
         (
             Conduct {
                 local_drops: 3,

@@ -3,6 +3,7 @@
 
 use std::time::Duration;
 
+use netio::urgency::Urgency;
 use netstats::jitter::SETTLED_AFTER;
 use netstats::loss::{lossless_packets_for, packets_to_settle};
 use netstats::quantile::{P50, P95, P99};
@@ -22,6 +23,8 @@ const LOSS_SETTLED: f64 = 0.25;
 /// How the measuring machine itself did.
 #[derive(Debug, Clone, Default)]
 pub struct Conduct {
+    /// How urgently the kernel ran the sender, where it was asked to and that is known.
+    pub urgency: Option<Urgency>,
     /// Each probe was sent after its deadline by.
     pub pacing_error: Summary,
     /// Probes sent only when the next was due.
@@ -32,6 +35,19 @@ pub struct Conduct {
     pub receive_drops: u32,
     /// Answers whose time was taken by the kernel, of 100.
     pub kernel_stamped_pct: Option<f64>,
+}
+
+impl Conduct {
+    /// What would make packets leave on time; empty where it was done, or is not known to help.
+    fn cure(&self) -> &'static str {
+        match self.urgency {
+            None | Some(Urgency::RealTime) => "",
+            Some(Urgency::Favoured | Urgency::Ordinary) => {
+                ": the kernel did not let the sender be a real-time thread, which takes root or \
+                 CAP_SYS_NICE"
+            }
+        }
+    }
 }
 
 /// Why the run says less than it seems to, one sentence each; empty for a run that can be trusted.
@@ -52,8 +68,10 @@ pub fn limits(figures: &Figures, conduct: &Conduct) -> Vec<String> {
     }
     if f64::from(conduct.missed_slots) > f64::from(figures.sent) * MISSED_SLOTS_NOTED {
         limits.push(format!(
-            "{} of {} packets were sent a whole interval late or more",
-            conduct.missed_slots, figures.sent
+            "{} of {} packets were sent a whole interval late or more{}",
+            conduct.missed_slots,
+            figures.sent,
+            conduct.cure()
         ));
     }
     let pacing = &conduct.pacing_error;
@@ -64,9 +82,10 @@ pub fn limits(figures: &Figures, conduct: &Conduct) -> Vec<String> {
     if of_its_size(pacing.quantile(P50), figures.ipdv_abs_mean)
         || of_its_size(pacing.quantile(P99), figures.rtt.pdv(P99))
     {
-        limits.push(
-            "the sender's own pacing error is as large as the delay variation measured".to_owned(),
-        );
+        limits.push(format!(
+            "the sender's own pacing error is as large as the delay variation measured{}",
+            conduct.cure()
+        ));
     }
     limits
 }

@@ -194,6 +194,7 @@ impl Standing {
     /// How this machine does: pacing by its latest probes, the rest since the beginning.
     pub(super) fn conduct(&self) -> Conduct {
         Conduct {
+            urgency: None,
             pacing_error: Summary::of(self.pacing.iter().copied()),
             missed_slots: self.missed_slots,
             local_drops: self.unsent,

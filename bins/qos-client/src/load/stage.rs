@@ -139,7 +139,7 @@ pub(super) fn gather(
             // Every datagram has as many bytes, so that what came back is to what was sent as the
             // answers are to the probes.
             download_bps = measured.figures.goodput_bps;
-            upload_bps = measured.figures.offered_bps;
+            upload_bps = measured.figures.sent_bps;
         }
         Some(Err(error)) => {
             errors.push(format!("the load of {DATAGRAM_BYTES} bytes each: {error}"));

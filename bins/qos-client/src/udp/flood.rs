@@ -30,6 +30,8 @@ const MAX_DATAGRAMS: u32 = 1 << 26;
 const JOINED: u32 = 64;
 /// After the last was sent, a flood is over when nothing has come for so long.
 const QUIET: Duration = Duration::from_millis(500);
+/// A rate sent that is less than the one ordered by so much is told.
+const SHORTFALL_NOTED: f64 = 0.02;
 /// The sender's buffers are on the heap.
 const STACK: usize = 256 * 1024;
 
@@ -79,8 +81,10 @@ pub struct Outcome {
     pub receive_drops: u64,
     /// ICMP errors that came back.
     pub refusals: u64,
-    /// By the times of the system calls that sent.
+    /// The rate ordered; without one, that of sending.
     pub offered_bps: Option<f64>,
+    /// By the times of the system calls that sent.
+    pub sent_bps: Option<f64>,
     /// By the times of those that received; every copy.
     pub achieved_bps: Option<f64>,
     /// The same, first copies only.
@@ -114,6 +118,14 @@ impl Outcome {
     /// Why it says less than it seems to, one sentence each.
     pub fn limits(&self) -> Vec<String> {
         let mut limits = Vec::new();
+        if let (Some(offered), Some(sent)) = (self.offered_bps, self.sent_bps)
+            && sent < offered * (1.0 - SHORTFALL_NOTED)
+        {
+            limits.push(format!(
+                "this machine sent {:.1} % of the rate ordered",
+                sent * 100.0 / offered
+            ));
+        }
         if self.local_drops > 0 {
             limits.push(format!(
                 "this machine dropped {} datagrams before sending them; they are not counted as \
@@ -260,7 +272,10 @@ fn flood(
         local_drops: sending.sent.queue_full + sending.sent.failed,
         receive_drops: receiving.drops,
         refusals: sending.sent.refused + receiving.refusals,
-        offered_bps: sending.rate.bps(),
+        offered_bps: plan
+            .bitrate()
+            .map_or(sending.rate.bps(), |bps| Some(bps as f64)),
+        sent_bps: sending.rate.bps(),
         achieved_bps: receiving.achieved.bps(),
         goodput_bps: receiving.goodput.bps(),
         sending: sending.took,

@@ -1,10 +1,11 @@
 //! The UDP test: numbered probes to an echo, and what came of each.
 //!
 //! [`plan`] is what is ordered, within its bounds; [`pattern`] says when each probe is due and how
-//! large it is. `send` keeps that schedule in a thread of its own and never waits for an answer;
-//! `receive` checks what comes back, with the kernel's time of its arrival. Together they leave a
-//! [`record`], which [`crate::figures`] turns into numbers. [`running`] lets somebody look on
-//! meanwhile. [`flood`] is the other kind of test: no schedule, only throughput.
+//! large it is. `send` keeps that schedule in a thread of its own, which waits for deadlines
+//! (`wait`) and never for an answer; `receive` checks what comes back, with the kernel's time of
+//! its arrival. Together they leave a [`record`], which [`crate::figures`] turns into numbers.
+//! [`running`] lets somebody look on meanwhile. [`flood`] is the other kind of test: no schedule,
+//! only throughput.
 
 pub mod flood;
 pub mod pattern;
@@ -13,6 +14,7 @@ mod receive;
 pub mod record;
 pub mod running;
 mod send;
+mod wait;
 
 use std::io;
 use std::net::SocketAddr;
@@ -148,7 +150,8 @@ pub struct Test<'a> {
 /// How the sender waits for its deadlines.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Pace {
-    /// Sleeps to just before, then spins: the most exact, at the price of a little CPU.
+    /// Sleeps to just before, then spins, as urgently as it is allowed to: the most exact, at the
+    /// price of a little CPU.
     Exact,
     /// Sleeps only: for many senders on few cores, which would take each other's time by spinning.
     Shared,
@@ -277,6 +280,7 @@ impl Test<'_> {
             local_drops: sending.local_drops,
             receive_drops: receiving.receive_drops,
             stamped_by: receiving.stamped_by,
+            urgency: sending.urgency,
             pacing_errors: sending.pacing_errors,
             missed_slots: sending.missed_slots,
             interrupted: receiving.interrupted,

@@ -72,6 +72,9 @@ pub(super) struct Slot {
     pub(super) at: Duration,
     /// When the next that is not due at the same time will be.
     pub(super) until: Duration,
+    /// Its part of the schedule's time: until the next probe; of a burst and the silence after it,
+    /// each probe has the same.
+    pub(super) lasts: Duration,
     /// Bytes of payload.
     pub(super) bytes: usize,
 }
@@ -110,6 +113,7 @@ impl Iterator for Schedule {
         let mut slot = Slot {
             at: regular(sequence),
             until: regular(sequence + 1),
+            lasts: plan.interval(),
             bytes: plan.payload(),
         };
         match plan.pattern() {
@@ -122,7 +126,8 @@ impl Iterator for Schedule {
                 slot.at = self.next;
                 let uniform: f64 = self.chance.random();
                 let gap = (-(1.0 - uniform).ln()).min(LONGEST_GAP);
-                self.next += plan.interval().mul_f64(gap);
+                slot.lasts = plan.interval().mul_f64(gap);
+                self.next += slot.lasts;
                 slot.until = self.next;
             }
             Pattern::Vbr => {
@@ -132,6 +137,16 @@ impl Iterator for Schedule {
         }
         Some(slot)
     }
+}
+
+/// The payload that the schedule of a plan asks for, warm-up left out, in bits a second.
+pub(super) fn offered_bps(plan: &Plan) -> Option<f64> {
+    let counted = Schedule::of(plan).skip(plan.warmup() as usize);
+    let (bits, time) = counted.fold((0.0, Duration::ZERO), |(bits, time), slot| {
+        (bits + slot.bytes as f64 * 8.0, time + slot.lasts)
+    });
+    let seconds = time.as_secs_f64();
+    (seconds > 0.0).then(|| bits / seconds)
 }
 
 #[cfg(test)]
@@ -180,6 +195,44 @@ mod tests {
         }
         let slots = slots(Pattern::Poisson, 100, 1);
         assert!(slots.windows(2).all(|pair| pair[0].until == pair[1].at));
+    }
+
+    #[test]
+    fn what_is_offered_is_what_the_schedule_asks_for_and_no_fence_post_more() {
+        let plan = |packets: u64, pattern| {
+            let plan = Plan::default().with_packets(packets).unwrap();
+            plan.with_pattern(pattern)
+        };
+        for (plan, bps) in [
+            // 128 bytes are 1024 bits, and one is due every 100 ms: however few there are, and
+            // whatever part of a burst or of a warm-up is left out.
+            (plan(20, Pattern::Cbr), 10_240.0),
+            (plan(1, Pattern::Cbr), 10_240.0),
+            (plan(20, Pattern::Burst(10)), 10_240.0),
+            (plan(25, Pattern::Burst(10)), 10_240.0),
+            (
+                plan(25, Pattern::Burst(10)).with_warmup(5).unwrap(),
+                10_240.0,
+            ),
+            // 1000 bytes every 2 ms are 4 Mbit/s.
+            (
+                plan(7, Pattern::Cbr)
+                    .with_payload(1000)
+                    .and_then(|plan| plan.with_interval(Duration::from_millis(2)))
+                    .unwrap(),
+                4e6,
+            ),
+        ] {
+            let offered = offered_bps(&plan).unwrap();
+            assert!((offered / bps - 1.0).abs() < 1e-9, "{offered} {plan:?}");
+        }
+        // Of gaps and sizes that are drawn, those that were drawn count: the last probe of 101 is
+        // due after 100 gaps of some 100 ms, and its own gap is the 101st.
+        let poisson = plan(101, Pattern::Poisson).with_seed(7);
+        let ends = Schedule::of(&poisson).last().unwrap().until;
+        let bps = 101.0 * 1024.0 / ends.as_secs_f64();
+        let offered = offered_bps(&poisson).unwrap();
+        assert!((offered / bps - 1.0).abs() < 1e-9, "{offered} {bps}");
     }
 
     #[test]

@@ -3,9 +3,10 @@
 use std::net::SocketAddr;
 use std::time::Duration;
 
+use netio::urgency::Urgency;
 use netstats::summary::Summary;
 
-use super::{Plan, Run};
+use super::{Plan, Run, pattern};
 use crate::figures::hops::{Hops, Stamped};
 use crate::figures::trace::{Fate, Trace};
 use crate::figures::trust::{self, Conduct};
@@ -45,6 +46,8 @@ pub struct Record {
     pub receive_drops: u32,
     /// Answers whose time was taken by the kernel, and those of which the program took it.
     pub stamped_by: StampedBy,
+    /// How urgently the kernel ran the thread that sent them, where it was asked to.
+    pub urgency: Option<Urgency>,
     /// How long after its deadline each probe was sent, the warm-up left out.
     pub pacing_errors: Vec<Duration>,
     /// Probes that were sent only when the next one was already due.
@@ -102,10 +105,14 @@ pub struct Measurement {
 impl Measurement {
     /// Computes all of it.
     pub fn of(record: Record) -> Measurement {
-        let figures = Figures::of(&record.trace, Carrier::of(record.address));
+        let figures = Figures {
+            offered_bps: pattern::offered_bps(&record.plan),
+            ..Figures::of(&record.trace, Carrier::of(record.address))
+        };
         let StampedBy { kernel, program } = record.stamped_by;
         let stamps = kernel + program;
         let conduct = Conduct {
+            urgency: record.urgency,
             pacing_error: Summary::of(record.pacing_errors.iter().copied()),
             missed_slots: record.missed_slots,
             local_drops: record.local_drops,

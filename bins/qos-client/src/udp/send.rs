@@ -6,28 +6,23 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use netio::udp::timed::TimedSocket;
+use netio::urgency::Urgency;
 use netproto::probe::Probe;
 use netproto::probe::rtp::{RTP_HEADER_LEN, Rtp};
-use rustix::process::setpriority_process;
-use rustix::thread::gettid;
 
 use super::pattern::Schedule;
-use super::{Pace, Shared, Test};
+use super::wait::Waiter;
+use super::{Shared, Test};
 use crate::clock;
 
 /// From the start of the thread to the first deadline, so that the first probe is on time too.
 const LEAD: Duration = Duration::from_millis(2);
-/// How long before a deadline the sleep ends and the spin begins. A sleep with the slack of one
-/// nanosecond that is asked for below wakes within some 50 µs on an idle core.
-const SPIN: Duration = Duration::from_micros(60);
-/// The nice value of the sender.
-const MOST_FAVOURABLE: i32 = -20;
-/// The longest sleep between two looks at the stop flag.
-const NAP: Duration = Duration::from_millis(50);
 
 /// What the sender leaves behind.
 #[derive(Debug, Default)]
 pub(super) struct Sending {
+    /// How urgently the kernel ran the sender, where it was asked to.
+    pub(super) urgency: Option<Urgency>,
     /// How long after its deadline each probe was sent, in order.
     pub(super) pacing_errors: Vec<Duration>,
     /// Probes that were sent only when those after them were already due.
@@ -54,12 +49,12 @@ pub(super) fn send_all(
     // Without it the kernel may wake a sleeper 50 µs late to save power. Where it is not allowed,
     // the pacing error says so.
     let _ = rustix::thread::set_current_timer_slack(NonZeroU64::new(1));
-    if pace == Pace::Exact {
-        // Before whatever else is to run, on a machine that has more to do than cores. It takes a
-        // privilege; without it the thread waits for its turn.
-        let _ = setpriority_process(Some(gettid()), MOST_FAVOURABLE);
-    }
-    let mut sending = Sending::default();
+    let mut waiter = Waiter::new(pace, plan.interval());
+    let mut sending = Sending {
+        urgency: waiter.urgency,
+        pacing_errors: Vec::with_capacity(plan.packets() as usize),
+        ..Sending::default()
+    };
     let mut held_back = 0;
     let mut buffer = vec![0; plan.payload()];
     let start = clock::now() + LEAD;
@@ -82,7 +77,8 @@ pub(super) fn send_all(
             sending.error = Some(io::Error::other(error));
             break;
         }
-        let Some(now) = wait_for(deadline, pace, shared) else {
+        let stopped = || shared.stop.load(Ordering::Relaxed);
+        let Some(now) = waiter.until(deadline, stopped) else {
             break;
         };
         let late_by = now.saturating_sub(deadline);
@@ -114,29 +110,6 @@ pub(super) fn send_all(
     }
     shared.passed.store(plan.probes(), Ordering::Release);
     sending
-}
-
-/// Waits until `deadline` and gives the time then, or `None` when told to stop.
-fn wait_for(deadline: Duration, pace: Pace, shared: &Shared) -> Option<Duration> {
-    let spin = match pace {
-        Pace::Exact => SPIN,
-        Pace::Shared => Duration::ZERO,
-    };
-    let wake = deadline.saturating_sub(spin);
-    loop {
-        if shared.stop.load(Ordering::Relaxed) {
-            return None;
-        }
-        let now = clock::now();
-        if now >= deadline {
-            return Some(now);
-        }
-        if now < wake {
-            clock::sleep_until(wake.min(now + NAP));
-        } else {
-            std::hint::spin_loop();
-        }
-    }
 }
 
 /// How often the sending of one datagram is tried at most.

@@ -127,7 +127,7 @@ fn clients_and_http_have_events_of_the_same_schema() {
     let http = events(&run(folder.path(), &format!("{target} http /")));
     assert_eq!(http.len(), 2);
     assert_eq!(http[1]["results"][0]["figures"]["http_status"], 200);
-    let arguments = format!("{target} clients --count 3 --packets 5 --interval 2ms");
+    let arguments = format!("{target} clients --count 3 --packets 5 --interval 20ms");
     let clients = events(&run(folder.path(), &arguments));
     assert_eq!(of_kind(&clients, "sample").len(), 15);
     let end = clients.last().unwrap();

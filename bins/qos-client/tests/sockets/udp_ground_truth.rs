@@ -126,6 +126,24 @@ fn a_delay_that_alternates_is_jitter_of_the_step() {
 }
 
 #[test]
+fn a_link_of_half_the_rate_halves_what_is_achieved_and_not_what_is_offered() {
+    // 128 bytes every 4 ms are offered; the link lets one out every 8 ms, so each waits 4 ms longer
+    // than the one before.
+    let echo = Echo::start(|sequence| after_ms(4 * u64::from(sequence)));
+    let figures = figures(&echo, &plan(50, ms(4)));
+    assert_eq!((figures.answered, figures.reordered), (50, 0));
+    let offered = figures.offered_bps.unwrap();
+    assert!((offered - 256_000.0).abs() < 1e-6, "{offered}");
+    // 49 packets after the first, in 392 ms.
+    let achieved = figures.achieved_bps.unwrap();
+    let took = Duration::from_secs_f64(49.0 * 1024.0 / achieved);
+    assert!(took.abs_diff(ms(392)) < SLACK, "{achieved}");
+    // The last waited longest.
+    let longest = figures.rtt.max().unwrap();
+    assert!((ms(196)..ms(196) + SLACK).contains(&longest), "{longest:?}");
+}
+
+#[test]
 fn duplicates_are_counted_apart_and_change_no_other_figure() {
     let echo = Echo::start(|sequence| match sequence % 5 {
         0 => [after_ms(0), after_ms(1), after_ms(2)].concat(),

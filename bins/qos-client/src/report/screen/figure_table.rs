@@ -4,6 +4,7 @@ use std::io::{self, Write};
 use std::time::Duration;
 
 use comfy_table::{CellAlignment, Table};
+use netio::urgency::Urgency;
 use netstats::quantile::{P50, P95, P99, Quantile};
 use netstats::summary::Summary;
 
@@ -77,7 +78,10 @@ impl FigureTable {
             "pacing error p50",
             p50,
             pacing.n(),
-            "how late packets were sent",
+            match conduct.urgency {
+                Some(Urgency::RealTime) => "how late packets were sent, by a real-time thread",
+                _ => "how late packets were sent",
+            },
         );
         let worst = format!(
             "worst {}; slots missed: {}",
