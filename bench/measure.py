@@ -47,11 +47,11 @@ def die_with_parent():
 
 
 def busy_seconds():
-    """What all cores together have worked or lost to the hypervisor, since they started."""
+    """What all cores together have worked, and what the hypervisor took of them, since they started."""
     fields = Path("/proc/stat").read_text().split("\n", 1)[0].split()
     # proc(5): user, nice, system, idle, iowait, irq, softirq, steal.
     user, nice, system, _, _, irq, softirq, steal = map(int, fields[1:9])
-    return (user + nice + system + irq + softirq + steal) / TICK
+    return (user + nice + system + irq + softirq) / TICK, steal / TICK
 
 
 class Server:

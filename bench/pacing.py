@@ -9,8 +9,8 @@ and the largest of its timer error. A program that leaves slots out sends fewer 
 Of the same runs: the round trips, the jitter (mean |ΔRTT|) and the loss that each of them reports.
 
 Takes root, for a network of its own that is gone when this script is, however it ends. What other
-programs and the hypervisor took of the machine is in the last column: above a few per cent of it, the
-errors are theirs as well.
+programs and the hypervisor took of the machine during a run is in the last columns. Of what a hypervisor
+takes no program can know, so every per cent of it is in the 99th percentile of them all.
 """
 
 import argparse
@@ -126,7 +126,7 @@ class Run:
         self.rtt_p50, self.rtt_p99 = rtts
         self.ipdv, self.lost_pct = ipdv, lost_pct
         # By the witness, the system's accounts, and those of the rest of the machine.
-        self.errors, self.cpu_pct, self.others_pct = [], math.nan, math.nan
+        self.errors, self.cpu_pct, self.others_pct, self.stolen_pct = [], math.nan, math.nan, math.nan
 
 
 def ours(programs, rate, seconds):
@@ -215,14 +215,16 @@ class Witness:
 
 def one_run(program, port, servers, rate, options, folder):
     with Witness(port, folder) as witness:
-        began, busy = time.monotonic(), busy_seconds()
+        began, (busy, stolen) = time.monotonic(), busy_seconds()
         served, used = sum(server.cpu_seconds() for server in servers), children_seconds()
         run = program(rate, options.seconds)
         passed, used = time.monotonic() - began, children_seconds() - used
         served = sum(server.cpu_seconds() for server in servers) - served
-        others = busy_seconds() - busy - used - served
+        busy_now, stolen_now = busy_seconds()
+    machine = passed * os.cpu_count()
     run.cpu_pct = 100 * used / passed
-    run.others_pct = 100 * max(0, others) / passed / os.cpu_count()
+    run.others_pct = 100 * max(0, busy_now - busy - used - served) / machine
+    run.stolen_pct = 100 * (stolen_now - stolen) / machine
     times = witness.times()
     run.errors = sorted(abs(after - before - 1e6 / rate) for before, after in zip(times, times[1:]))
     return run
@@ -243,8 +245,8 @@ def compare(rate, rows, servers, options, folder):
     ordered = round(rate * options.seconds)
     print(f"\n### {rate:,} datagrams a second\n")
     print("| program | error µs, p50 | p99 | by its own account | sent | CPU % | RTT µs, p50 | p99 |", end="")
-    print(" jitter µs | loss % | others % |")
-    print("|---|---:|---:|---|---:|---:|---:|---:|---:|---:|---:|")
+    print(" jitter µs | loss % | others % | stolen % |")
+    print("|---|---:|---:|---|---:|---:|---:|---:|---:|---:|---:|---:|")
     for name, found in runs.items():
         middle = sorted(found, key=lambda run: nearest_rank(run.errors, 0.99))[len(found) // 2]
         cells = [
@@ -257,7 +259,8 @@ def compare(rate, rows, servers, options, folder):
             median(found, lambda run: run.rtt_p99),
             median(found, lambda run: run.ipdv),
             spread(found, lambda run: run.lost_pct, 2),
-            spread(found, lambda run: run.others_pct, 0),
+            median(found, lambda run: run.others_pct, 0),
+            spread(found, lambda run: run.stolen_pct, 1),
         ]
         print(f"| {name} | {' | '.join(cells)} |", flush=True)
     if rate == AIM_RATE:

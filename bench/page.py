@@ -27,7 +27,7 @@ def section(title, script, wanted):
     if f"\n## {title}\n" not in PAGE.read_text():
         sys.exit(f"{script}: {PAGE} has no section '{title}'")
     today = datetime.date.today()
-    command = shlex.join([script, *sys.argv[1:]])
+    command = f"{script} {shlex.join(sys.argv[1:])}"
     with contextlib.redirect_stdout(Both(sys.stdout)) as both:
         print(f"On {today.day} {today:%B %Y}, `{command}`.\n")
         yield

@@ -204,6 +204,14 @@ fn a_run_that_the_machine_itself_spoilt_says_so() {
         ),
         (
             Conduct {
+                urgency: Some(Urgency::RealTime),
+                stolen: Some(Duration::from_millis(180)),
+                ..pacing(5000)
+            },
+            Some("variation measured: the hypervisor took 180 ms of this machine's processors"),
+        ),
+        (
+            Conduct {
                 local_drops: 3,
                 ..pacing(1)
             },

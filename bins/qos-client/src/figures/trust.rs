@@ -25,6 +25,8 @@ const LOSS_SETTLED: f64 = 0.25;
 pub struct Conduct {
     /// How urgently the kernel ran the sender, where it was asked to and that is known.
     pub urgency: Option<Urgency>,
+    /// What a hypervisor took of this machine's processors meanwhile, where that is known.
+    pub stolen: Option<Duration>,
     /// Each probe was sent after its deadline by.
     pub pacing_error: Summary,
     /// Probes sent only when the next was due.
@@ -38,14 +40,28 @@ pub struct Conduct {
 }
 
 impl Conduct {
-    /// What would make packets leave on time; empty where it was done, or is not known to help.
-    fn cure(&self) -> &'static str {
-        match self.urgency {
-            None | Some(Urgency::RealTime) => "",
-            Some(Urgency::Favoured | Urgency::Ordinary) => {
-                ": the kernel did not let the sender be a real-time thread, which takes root or \
+    /// Why packets left late, as far as that is known.
+    fn why_late(&self) -> String {
+        let ordinary = matches!(self.urgency, Some(Urgency::Favoured | Urgency::Ordinary));
+        let stolen = self.stolen.filter(|stolen| !stolen.is_zero());
+        let reasons = [
+            ordinary.then(|| {
+                "the kernel did not let the sender be a real-time thread, which takes root or \
                  CAP_SYS_NICE"
-            }
+                    .to_owned()
+            }),
+            stolen.map(|stolen| {
+                format!(
+                    "the hypervisor took {} ms of this machine's processors meanwhile",
+                    stolen.as_millis()
+                )
+            }),
+        ];
+        let reasons: Vec<String> = reasons.into_iter().flatten().collect();
+        if reasons.is_empty() {
+            String::new()
+        } else {
+            format!(": {}", reasons.join("; "))
         }
     }
 }
@@ -71,7 +87,7 @@ pub fn limits(figures: &Figures, conduct: &Conduct) -> Vec<String> {
             "{} of {} packets were sent a whole interval late or more{}",
             conduct.missed_slots,
             figures.sent,
-            conduct.cure()
+            conduct.why_late()
         ));
     }
     let pacing = &conduct.pacing_error;
@@ -84,7 +100,7 @@ pub fn limits(figures: &Figures, conduct: &Conduct) -> Vec<String> {
     {
         limits.push(format!(
             "the sender's own pacing error is as large as the delay variation measured{}",
-            conduct.cure()
+            conduct.why_late()
         ));
     }
     limits

@@ -195,6 +195,7 @@ impl Standing {
     pub(super) fn conduct(&self) -> Conduct {
         Conduct {
             urgency: None,
+            stolen: None,
             pacing_error: Summary::of(self.pacing.iter().copied()),
             missed_slots: self.missed_slots,
             local_drops: self.unsent,

@@ -14,6 +14,7 @@ mod receive;
 pub mod record;
 pub mod running;
 mod send;
+mod stolen;
 mod wait;
 
 use std::io;
@@ -202,6 +203,7 @@ impl Test<'_> {
         let socket = TimedSocket::connect(address, self.plan.dscp() << 2)
             .map_err(self.io_error("open a socket for"))?;
         let nonce = rand::rng().random();
+        let stolen_before = stolen::by_now();
         let wall = WallClock {
             time: SystemTime::now()
                 .duration_since(UNIX_EPOCH)
@@ -281,6 +283,7 @@ impl Test<'_> {
             receive_drops: receiving.receive_drops,
             stamped_by: receiving.stamped_by,
             urgency: sending.urgency,
+            stolen: stolen::since(stolen_before),
             pacing_errors: sending.pacing_errors,
             missed_slots: sending.missed_slots,
             interrupted: receiving.interrupted,

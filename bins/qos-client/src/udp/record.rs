@@ -48,6 +48,8 @@ pub struct Record {
     pub stamped_by: StampedBy,
     /// How urgently the kernel ran the thread that sent them, where it was asked to.
     pub urgency: Option<Urgency>,
+    /// What a hypervisor took of this machine's processors meanwhile, where the system tells.
+    pub stolen: Option<Duration>,
     /// How long after its deadline each probe was sent, the warm-up left out.
     pub pacing_errors: Vec<Duration>,
     /// Probes that were sent only when the next one was already due.
@@ -113,6 +115,7 @@ impl Measurement {
         let stamps = kernel + program;
         let conduct = Conduct {
             urgency: record.urgency,
+            stolen: record.stolen,
             pacing_error: Summary::of(record.pacing_errors.iter().copied()),
             missed_slots: record.missed_slots,
             local_drops: record.local_drops,
