@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 
 /// How long the answer about one address may keep a line of output waiting.
 pub const PATIENCE: Duration = Duration::from_secs(2);
-/// How long a source that has not answered anything yet may keep all lines together waiting: one
-/// that is dead costs no more than this.
+/// How long after the first question a source that has not answered anything yet may keep a line
+/// waiting: one that is dead costs no more than this, and two that are dead no more than one.
 pub const PATIENCE_WITH_THE_SILENT: Duration = Duration::from_millis(100);
 /// How many look-ups may run at once; further addresses go without an answer.
 const MOST_LOOKUPS: usize = 64;
@@ -30,8 +30,8 @@ pub struct Lookups<T> {
     running: usize,
     /// Whether the source has answered anything.
     alive: bool,
-    /// How long a source that has not was waited for.
-    waited: Duration,
+    /// When it was first asked.
+    first_asked: Option<Instant>,
 }
 
 #[derive(Debug)]
@@ -51,7 +51,7 @@ impl<T: Send + 'static> Lookups<T> {
             answer,
             running: 0,
             alive: false,
-            waited: Duration::ZERO,
+            first_asked: None,
         }
     }
 
@@ -74,6 +74,7 @@ impl<T: Send + 'static> Lookups<T> {
         let entry = if started {
             self.running += 1;
             let since = Instant::now();
+            self.first_asked.get_or_insert(since);
             Entry::Asked { since }
         } else {
             Entry::Known(None)
@@ -85,22 +86,16 @@ impl<T: Send + 'static> Lookups<T> {
     pub fn wait_for(&mut self, address: IpAddr) -> Option<&T> {
         self.ask(address);
         while let Some(Entry::Asked { since }) = self.known.get(&address) {
-            let begun = Instant::now();
+            let silent_for = self.first_asked.filter(|_| !self.alive);
             let left = PATIENCE.saturating_sub(since.elapsed());
-            let left = if self.alive {
-                left
-            } else {
-                left.min(PATIENCE_WITH_THE_SILENT.saturating_sub(self.waited))
+            let left = match silent_for.map(|since| since.elapsed()) {
+                Some(silent) => left.min(PATIENCE_WITH_THE_SILENT.saturating_sub(silent)),
+                None => left,
             };
             match self.answers.recv_timeout(left) {
                 Ok((address, found)) => self.learn(address, found),
-                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => {
-                    if !self.alive {
-                        self.waited += begun.elapsed();
-                    }
-                    // A later answer is still learned, for a later line.
-                    return None;
-                }
+                // A later answer is still learned, for a later line.
+                Err(RecvTimeoutError::Timeout | RecvTimeoutError::Disconnected) => return None,
             }
         }
         self.known_of(address)
@@ -164,6 +159,22 @@ mod tests {
         assert!(took >= PATIENCE_WITH_THE_SILENT, "{took:?}");
         // Far from 32 times the patience, however loaded the machine.
         assert!(took < PATIENCE_WITH_THE_SILENT * 16, "{took:?}");
+    }
+
+    #[test]
+    fn a_source_that_was_silent_while_nobody_waited_is_not_waited_for() {
+        let never = |_| {
+            std::thread::sleep(Duration::from_hours(1));
+            None::<String>
+        };
+        let [mut names, mut systems] = [Lookups::of(never), Lookups::of(never)];
+        names.ask(address(1));
+        systems.ask(address(1));
+        assert_eq!(names.wait_for(address(1)), None);
+        let begun = Instant::now();
+        assert_eq!(systems.wait_for(address(1)), None);
+        let took = begun.elapsed();
+        assert!(took < PATIENCE_WITH_THE_SILENT / 2, "{took:?}");
     }
 
     #[test]
