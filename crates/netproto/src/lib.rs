@@ -3,4 +3,5 @@
 
 pub mod http;
 pub mod icmp;
+pub mod ipv6;
 pub mod probe;

@@ -5,6 +5,7 @@ use std::net::IpAddr;
 use etherparse::{LaxIpSlice, ip_number};
 
 use super::Version;
+use crate::ipv6;
 
 /// What an error quotes of the datagram that caused it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -108,23 +109,15 @@ impl<'a> Quoted<'a> {
             }
             (Version::V6, LaxIpSlice::Ipv6(packet)) => {
                 let header = packet.header();
-                let fragment = packet
-                    .extensions()
-                    .clone()
-                    .into_iter()
-                    .find_map(|extension| match extension {
-                        etherparse::Ipv6ExtensionSlice::Fragment(fragment) => Some(fragment),
-                        _ => None,
-                    });
-                let later = fragment
-                    .as_ref()
-                    .is_some_and(|fragment| fragment.fragment_offset().value() > 0);
+                let extensions = packet.extensions().slice();
+                let fragment = ipv6::fragment(header.next_header().0, extensions);
+                let later = fragment.is_some_and(|fragment| fragment.offset > 0);
                 Ok(Quoted {
                     source: header.source_addr().into(),
                     destination: header.destination_addr().into(),
                     ttl: header.hop_limit(),
                     traffic_class: header.traffic_class(),
-                    identification: fragment.map(|fragment| fragment.identification()),
+                    identification: fragment.and_then(|fragment| fragment.identification),
                     total_len: u32::from(header.payload_length()) + IPV6_HEADER_LEN,
                     protocol: packet.payload().ip_number.0,
                     transport: QuotedTransport::read(

@@ -234,6 +234,28 @@ fn a_quote_that_is_cut_off_is_read_as_far_as_it_goes() {
 }
 
 #[test]
+fn extension_headers_that_are_cut_off_are_read_as_far_as_they_go() {
+    // Destination options, then another that is cut off or says it has 2048 octets, then a fragment
+    // header's number with nothing behind it.
+    let header =
+        "6000 0000 0018 3c 01 20010db8000000000000000000000001 20010db8000000000000000000000002";
+    for behind in [
+        "3c00 0104 00000000 3aff 0104 00000000",
+        "3c00 0104 00000000 3a00 0104",
+        "2c00 0104 00000000 3a00",
+        "2c00 0104 00000000",
+        "3300 0104 00000000 3aff 0000",
+        "3c00",
+        "",
+    ] {
+        let bytes = hex(&format!("{header} {behind}"));
+        let quoted = Quoted::parse(Version::V6, &bytes).unwrap();
+        assert_eq!(quoted.identification, None, "{behind}");
+        assert_eq!(quoted.total_len, 64);
+    }
+}
+
+#[test]
 fn a_later_fragment_has_no_ports() {
     let bytes = hex("4500 0020 1234 0001 01 11 0000 0a000001 0a000002  9c40 829a 000c abcd");
     let quoted = Quoted::parse(Version::V4, &bytes).unwrap();
