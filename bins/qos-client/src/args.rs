@@ -13,6 +13,7 @@ mod values;
 use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
+use netio::usage::Refusal;
 
 use crate::assertion::Assertion;
 use crate::config::{Action, Config, CsvFile, Output};
@@ -136,27 +137,10 @@ enum Command {
     Report(ReportArgs),
 }
 
-/// Why a command line gives no [`Config`].
-#[derive(Debug)]
-pub enum Refused {
-    /// Help or the version was asked for; this is it.
-    Help(String),
-    /// What is wrong, in one line.
-    Usage(String),
-}
-
 /// Reads the command line.
-pub fn read(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Config, Refused> {
-    let cli = Cli::try_parse_from(arguments).map_err(|error| {
-        let text = error.render().to_string();
-        if error.use_stderr() {
-            // clap explains in a paragraph; its first line has the reason.
-            let first = text.lines().next().unwrap_or_default();
-            usage(first.strip_prefix("error: ").unwrap_or(first))
-        } else {
-            Refused::Help(text)
-        }
-    })?;
+pub fn read(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<Config, Refusal> {
+    let cli = Cli::try_parse_from(arguments)
+        .map_err(|error| Refusal::of(error.render().to_string(), error.use_stderr()))?;
     let global = cli.global;
     let action = match cli.command {
         None | Some(Command::Menu) => Action::Menu,
@@ -217,8 +201,8 @@ pub fn read(arguments: impl IntoIterator<Item = std::ffi::OsString>) -> Result<C
     })
 }
 
-fn usage(message: impl std::fmt::Display) -> Refused {
-    Refused::Usage(format!("{message}; see qos-client --help"))
+fn usage(message: impl std::fmt::Display) -> Refusal {
+    Refusal::Mistake(message.to_string())
 }
 
 #[cfg(test)]

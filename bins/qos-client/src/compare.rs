@@ -146,7 +146,12 @@ pub fn run(
         run,
         interrupt,
     };
-    let (rounds, not_as_asked) = asker.ask()?;
+    let (rounds, not_as_asked) = if interrupt.asked() {
+        // What the probes have shown is shown.
+        (Vec::new(), 0)
+    } else {
+        asker.ask()?
+    };
     let column = |of: fn(&Round) -> Option<Duration>| Summary::of(rounds.iter().filter_map(of));
     let (hits, misses) = (column(|round| round.hit), column(|round| round.miss));
     let less = |of: fn(&Round) -> Option<Duration>, than: fn(&Round) -> Option<Duration>| {

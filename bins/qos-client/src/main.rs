@@ -1,11 +1,10 @@
 //! The doorway: flags in, exit status out.
 
-use std::io::{self, IsTerminal as _, Write as _};
+use std::io::{self, IsTerminal as _};
 use std::process::ExitCode;
 
 use netio::usage::complain;
 use qos_client::action::{Failure, Verdict};
-use qos_client::args::Refused;
 use qos_client::interrupt::Interrupt;
 use qos_client::page::PageError;
 use qos_client::{Streams, args, run};
@@ -19,15 +18,7 @@ const NOT_WRITTEN: u8 = 4;
 fn main() -> ExitCode {
     let config = match args::read(std::env::args_os()) {
         Ok(config) => config,
-        Err(Refused::Help(text)) => {
-            // Nothing is left to say when even this cannot be printed.
-            let _ = io::stdout().write_all(text.as_bytes());
-            return ExitCode::SUCCESS;
-        }
-        Err(Refused::Usage(message)) => {
-            complain(NAME, message);
-            return ExitCode::from(USAGE);
-        }
+        Err(refusal) => return refusal.tell(NAME),
     };
     let interrupt = match Interrupt::on_signals() {
         Ok(interrupt) => interrupt,

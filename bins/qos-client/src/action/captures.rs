@@ -94,7 +94,7 @@ impl Bench<'_> {
             };
             self.end("verify", run, vec![outcome], None, &[])?;
         } else {
-            capture_screen::verified(self.out, &verified)?;
+            capture_screen::verified(self.out, &verified, &measured)?;
         }
         if let Some(path) = kept {
             let out: &mut dyn Write = if self.output.json { self.err } else { self.out };

@@ -27,7 +27,6 @@ impl Bench<'_> {
         let mut row = Row::new(at, run, 1, &endpoint.to_string());
         row.add_udp(&measured);
         let checked = self.hold(&mut [&mut row]);
-        self.write_capture(&measured)?;
         if self.output.json {
             self.samples(1, None, &measured)?;
             let outcome = Outcome {
@@ -43,7 +42,10 @@ impl Bench<'_> {
             screen::assertions(self.out, &checked)?;
             screen::grades(self.out, self.output.profile.as_ref(), from_ref(&row))?;
         }
-        self.save(action, from_ref(&row))?;
+        // Where one of the two files cannot be written, the other is.
+        let saved = self.save(action, from_ref(&row));
+        self.write_capture(&measured)?;
+        saved?;
         Ok(outcome(&checked, from_ref(&row)))
     }
 

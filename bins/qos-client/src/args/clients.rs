@@ -6,7 +6,7 @@ use clap::Args;
 
 use super::udp::UdpArgs;
 use super::values::{duration, number};
-use super::{Refused, http, usage};
+use super::{Refusal, http, usage};
 use crate::clients::{Asking, Plan};
 use crate::http::series::Series;
 
@@ -31,14 +31,14 @@ pub(super) struct ClientsArgs {
     )]
     rate: Option<f64>,
     /// The longest that a whole request may take
-    #[arg(long, default_value = "10s", value_name = "TIME", value_parser = duration, allow_negative_numbers = true)]
+    #[arg(long, default_value = "10s", value_name = "TIME", value_parser = duration, allow_hyphen_values = true)]
     timeout: Duration,
     #[command(flatten)]
     udp: UdpArgs,
 }
 
 impl ClientsArgs {
-    pub(super) fn plan(&self) -> Result<Plan, Refused> {
+    pub(super) fn plan(&self) -> Result<Plan, Refusal> {
         let request = http::plan(&self.path, self.timeout)?;
         let mut plan = Plan::default();
         plan.http = if self.requests == 1 && self.rate.is_none() {

@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::values::{duration, number, port};
-use super::{Refused, usage};
+use super::{Refusal, usage};
 use crate::compare::Plan;
 use crate::http;
 
@@ -15,7 +15,7 @@ pub(super) struct CompareArgs {
     #[arg(long, default_value_t = 200, value_parser = number, allow_negative_numbers = true)]
     packets: u64,
     /// From one pair to the next
-    #[arg(long, default_value = "20ms", value_name = "TIME", value_parser = duration, allow_negative_numbers = true)]
+    #[arg(long, default_value = "20ms", value_name = "TIME", value_parser = duration, allow_hyphen_values = true)]
     interval: Duration,
     /// How many rounds of three requests: direct, from the cache, past the cache
     #[arg(long, default_value_t = 50, value_name = "ROUNDS", value_parser = number, allow_negative_numbers = true)]
@@ -32,7 +32,7 @@ pub(super) struct CompareArgs {
 }
 
 impl CompareArgs {
-    pub(super) fn plan(&self) -> Result<Plan, Refused> {
+    pub(super) fn plan(&self) -> Result<Plan, Refusal> {
         let usual = Plan::default();
         let udp = usual.udp.with_packets(self.packets);
         let udp = udp.and_then(|plan| plan.with_interval(self.interval));

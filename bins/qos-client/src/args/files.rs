@@ -6,7 +6,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::values::duration;
-use super::{Refused, usage};
+use super::{Refusal, usage};
 use crate::config::Analyze;
 use crate::{page, udp};
 
@@ -15,7 +15,7 @@ pub(super) struct AnalyzeArgs {
     /// The file
     file: PathBuf,
     /// How long after sending an unanswered probe is lost
-    #[arg(long, default_value = "2s", value_name = "TIME", value_parser = duration, allow_negative_numbers = true)]
+    #[arg(long, default_value = "2s", value_name = "TIME", value_parser = duration, allow_hyphen_values = true)]
     loss_deadline: Duration,
 }
 
@@ -30,7 +30,7 @@ pub(super) struct ReportArgs {
 }
 
 impl AnalyzeArgs {
-    pub(super) fn order(self) -> Result<Analyze, Refused> {
+    pub(super) fn order(self) -> Result<Analyze, Refusal> {
         // Within the bounds of a test's.
         let plan = udp::Plan::default().with_loss_deadline(self.loss_deadline);
         Ok(Analyze {

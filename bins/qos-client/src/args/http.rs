@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::values::{duration, number};
-use super::{Refused, usage};
+use super::{Refusal, usage};
 use crate::config::Action;
 use crate::http;
 use crate::http::series::Series;
@@ -16,7 +16,7 @@ pub(super) struct HttpArgs {
     #[arg(default_value = "/")]
     path: String,
     /// The longest that the whole request may take
-    #[arg(long, default_value = "10s", value_name = "TIME", value_parser = duration, allow_negative_numbers = true)]
+    #[arg(long, default_value = "10s", value_name = "TIME", value_parser = duration, allow_hyphen_values = true)]
     timeout: Duration,
     /// Make so many requests, each on a connection of its own, and show how long they took
     #[arg(long, value_parser = number, allow_negative_numbers = true)]
@@ -36,7 +36,7 @@ pub(super) struct HttpArgs {
 }
 
 impl HttpArgs {
-    pub(super) fn action(&self) -> Result<Action, Refused> {
+    pub(super) fn action(&self) -> Result<Action, Refusal> {
         let request = plan(&self.path, self.timeout)?;
         let Some(requests) = self.requests else {
             return Ok(Action::Http(request));
@@ -47,7 +47,7 @@ impl HttpArgs {
 }
 
 /// A request, here and among those of many clients.
-pub(super) fn plan(path: &str, timeout: Duration) -> Result<http::Plan, Refused> {
+pub(super) fn plan(path: &str, timeout: Duration) -> Result<http::Plan, Refusal> {
     if !http::TIMEOUTS.contains(&timeout) {
         return Err(usage("--timeout is 1ms to 10m"));
     }

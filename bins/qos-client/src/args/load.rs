@@ -11,13 +11,13 @@ use crate::load::plan::PlanError;
 #[derive(Debug, Args)]
 pub(super) struct LoadArgs {
     /// How long each stage is measured, after a second in which the load grows
-    #[arg(long, default_value = "5s", value_name = "TIME", value_parser = duration, allow_negative_numbers = true)]
+    #[arg(long, default_value = "5s", value_name = "TIME", value_parser = duration, allow_hyphen_values = true)]
     duration: Duration,
     /// How many connections load the path each way [default: 4]
     #[arg(long, value_parser = number, allow_negative_numbers = true)]
     connections: Option<u64>,
     /// From one UDP probe to the next
-    #[arg(long, default_value = "20ms", value_name = "TIME", value_parser = duration, allow_negative_numbers = true)]
+    #[arg(long, default_value = "20ms", value_name = "TIME", value_parser = duration, allow_hyphen_values = true)]
     interval: Duration,
     /// Download this [default: what the server offers at /.well-known/nq]
     #[arg(long, value_name = "PATH")]

@@ -8,7 +8,7 @@ use crate::http::series::Series;
 use crate::udp::{Pattern, flood};
 use crate::{clients, compare, http, load, page, udp};
 
-fn parse(line: &str) -> Result<Config, Refused> {
+fn parse(line: &str) -> Result<Config, Refusal> {
     read(line.split_whitespace().map(Into::into))
 }
 
@@ -172,6 +172,22 @@ fn wrong_usage_says_what_would_be_right() {
             "cannot be used with",
         ),
         ("qos-client load --upload x", "a path begins with /"),
+        (
+            "qos-client analyze",
+            "the following required arguments were not provided: <FILE>",
+        ),
+        (
+            "qos-client http --rate 5",
+            "the following required arguments were not provided: --requests <REQUESTS>",
+        ),
+        (
+            "qos-client udp --interval -1s",
+            "invalid value '-1s' for '--interval <TIME>': write it like",
+        ),
+        (
+            "qos-client udp --seed -1",
+            "invalid value '-1' for '--seed <SEED>': it is a whole number",
+        ),
     ] {
         assert_refused(line, message);
     }
@@ -204,7 +220,7 @@ fn wrong_usage_of_a_flood_says_what_would_be_right() {
 /// Refused in one line that has the message.
 fn assert_refused(line: &str, message: &str) {
     match parse(line) {
-        Err(Refused::Usage(said)) => {
+        Err(Refusal::Mistake(said)) => {
             assert!(said.contains(message), "{line}: {said}");
             assert_eq!(said.lines().count(), 1, "{said}");
         }

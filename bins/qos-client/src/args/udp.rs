@@ -5,7 +5,7 @@ use std::time::Duration;
 use clap::Args;
 
 use super::values::{bit_rate, dscp, duration, number};
-use super::{Refused, usage};
+use super::{Refusal, usage};
 use crate::config::Action;
 use crate::udp;
 use crate::udp::{Pattern, flood};
@@ -19,7 +19,7 @@ pub(super) struct UdpCommand {
     #[arg(long, help_heading = "Flood", conflicts_with_all = ["packets", "interval", "warmup", "pattern", "seed", "hops", "rtp", "loss_deadline"])]
     flood: bool,
     /// How long a flood lasts, 100ms to 1m
-    #[arg(long, help_heading = "Flood", requires = "flood", default_value = "5s", value_name = "TIME", value_parser = duration, allow_negative_numbers = true)]
+    #[arg(long, help_heading = "Flood", requires = "flood", default_value = "5s", value_name = "TIME", value_parser = duration, allow_hyphen_values = true)]
     duration: Duration,
     /// So many bits of payload a second instead of all that go, such as 200mbit or 1.5gbit
     #[arg(long, help_heading = "Flood", requires = "flood", value_name = "BITS", value_parser = bit_rate, allow_negative_numbers = true)]
@@ -35,7 +35,7 @@ pub(super) struct UdpArgs {
     #[arg(long, value_parser = number, allow_negative_numbers = true)]
     payload: Option<u64>,
     /// From one probe to the next, such as 100ms or 2s; a bare number is milliseconds
-    #[arg(long, default_value = "100ms", value_name = "TIME", value_parser = duration, allow_negative_numbers = true)]
+    #[arg(long, default_value = "100ms", value_name = "TIME", value_parser = duration, allow_hyphen_values = true)]
     interval: Duration,
     /// Probes sent before those that are counted
     #[arg(long, default_value_t = 0, value_name = "PACKETS", value_parser = number, allow_negative_numbers = true)]
@@ -45,7 +45,7 @@ pub(super) struct UdpArgs {
     #[arg(long, default_value = "cbr")]
     pattern: Pattern,
     /// What the chance of poisson and vbr starts from: the same seed, the same run
-    #[arg(long, default_value_t = 1)]
+    #[arg(long, default_value_t = 1, value_parser = number, allow_negative_numbers = true)]
     seed: u64,
     /// The DSCP of each probe, 0 to 63 (46 is EF), or af41, cs5, ef, ...
     #[arg(long, default_value = "0", value_parser = dscp, allow_negative_numbers = true)]
@@ -57,12 +57,12 @@ pub(super) struct UdpArgs {
     #[arg(long, conflicts_with = "hops")]
     rtp: bool,
     /// How long after sending an unanswered probe is lost
-    #[arg(long, default_value = "2s", value_name = "TIME", value_parser = duration, allow_negative_numbers = true)]
+    #[arg(long, default_value = "2s", value_name = "TIME", value_parser = duration, allow_hyphen_values = true)]
     loss_deadline: Duration,
 }
 
 impl UdpCommand {
-    pub(super) fn action(&self) -> Result<Action, Refused> {
+    pub(super) fn action(&self) -> Result<Action, Refusal> {
         if self.flood {
             self.flood_plan().map(Action::Flood)
         } else {
@@ -70,7 +70,7 @@ impl UdpCommand {
         }
     }
 
-    fn flood_plan(&self) -> Result<flood::Plan, Refused> {
+    fn flood_plan(&self) -> Result<flood::Plan, Refusal> {
         let plan = flood::Plan::default();
         let payload = self.probes.payload.unwrap_or(plan.payload() as u64);
         plan.with_payload(payload)
@@ -82,7 +82,7 @@ impl UdpCommand {
 }
 
 impl UdpArgs {
-    pub(super) fn plan(&self) -> Result<udp::Plan, Refused> {
+    pub(super) fn plan(&self) -> Result<udp::Plan, Refusal> {
         let usual = udp::Plan::default();
         let payload = self.payload.unwrap_or(usual.payload() as u64);
         usual
@@ -105,7 +105,7 @@ impl UdpArgs {
     }
 
     /// The test that is held against its capture.
-    pub(super) fn verified(mut self) -> Result<Action, Refused> {
+    pub(super) fn verified(mut self) -> Result<Action, Refusal> {
         // Without it tshark has no jitter to compare.
         self.rtp = !self.hops;
         self.plan().map(Action::Verify)

@@ -6,10 +6,8 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::Path;
 use std::time::Duration;
 
-use etherparse::{
-    EtherType, IpNumber, Ipv6ExtensionSlice, LaxNetSlice, LaxSlicedPacket, TcpSlice,
-    TransportSlice, UdpSlice,
-};
+use etherparse::{LaxNetSlice, TransportSlice};
+use netproto::ipv6;
 use pcap_file::pcap::PcapReader;
 use pcap_file::pcapng::PcapNgReader;
 use pcap_file::pcapng::blocks::Block;
@@ -18,14 +16,12 @@ use pcap_file::pcapng::blocks::interface_description::{
 };
 use pcap_file::{DataLink, PcapError, TsResolution};
 
+use super::layers::{Unread, first_fragment, link_layer};
+
 /// What a pcapng file begins with.
 const PCAPNG_MAGIC: [u8; 4] = [0x0a, 0x0d, 0x0d, 0x0a];
 /// The resolution of an interface that does not name one: 10⁻⁶ s.
 const MICROSECONDS: u8 = 6;
-/// Header lengths of links that etherparse does not take apart.
-const COOKED_LEN: usize = 16;
-const COOKED_V2_LEN: usize = 20;
-const LOOPBACK_LEN: usize = 4;
 /// Interfaces of one section of a file.
 const MAX_INTERFACES: usize = 1024;
 /// The last time that a packet can have, in the year 2554: sums over any file stay far from the end
@@ -272,21 +268,19 @@ impl Sink<'_> {
             }
             Some(LaxNetSlice::Ipv6(ip)) => {
                 let header = ip.header();
-                let later = ip.extensions().clone().into_iter().any(|extension| {
-                    matches!(extension, Ipv6ExtensionSlice::Fragment(fragment)
-                        if fragment.fragment_offset().value() > 0)
-                });
+                let extensions = ip.extensions().slice();
+                let fragment = ipv6::fragment(header.next_header().0, extensions);
+                let later = fragment.is_some_and(|fragment| fragment.offset > 0);
                 let addresses = (
                     header.source_addr().into(),
                     header.destination_addr().into(),
                 );
                 let stated = usize::from(header.payload_length());
-                let extensions = ip.extensions().slice().len();
                 (
                     addresses.0,
                     addresses.1,
                     later,
-                    stated.checked_sub(extensions),
+                    stated.checked_sub(extensions.len()),
                 )
             }
             _ if sliced.stop_err.is_some() => return self.skipped.malformed += 1,
@@ -334,46 +328,5 @@ impl Sink<'_> {
             to: SocketAddr::new(to, to_port),
             transport,
         });
-    }
-}
-
-/// The beginning of a datagram or of a segment in the first of its fragments, which etherparse leaves
-/// alone.
-fn first_fragment<'p>(net: &LaxNetSlice<'p>) -> Option<TransportSlice<'p>> {
-    let ip = net.ip_payload_ref().filter(|ip| ip.fragmented)?;
-    match ip.ip_number {
-        IpNumber::UDP => UdpSlice::from_slice_lax(ip.payload)
-            .ok()
-            .map(TransportSlice::Udp),
-        IpNumber::TCP => TcpSlice::from_slice(ip.payload)
-            .ok()
-            .map(TransportSlice::Tcp),
-        _ => None,
-    }
-}
-
-/// Why a packet was not taken apart.
-enum Unread {
-    Link,
-    Malformed,
-}
-
-/// Takes a packet apart behind its link's header.
-fn link_layer(link: DataLink, data: &[u8]) -> Result<LaxSlicedPacket<'_>, Unread> {
-    let protocol_at = |at: usize, header: usize| {
-        let protocol = data.get(at..).and_then(|rest| rest.first_chunk());
-        let protocol = u16::from_be_bytes(*protocol.ok_or(Unread::Malformed)?);
-        let rest = data.get(header..).ok_or(Unread::Malformed)?;
-        Ok(LaxSlicedPacket::from_ether_type(EtherType(protocol), rest))
-    };
-    let ip = |data| LaxSlicedPacket::from_ip(data).map_err(|_| Unread::Malformed);
-    match link {
-        DataLink::ETHERNET => LaxSlicedPacket::from_ethernet(data).map_err(|_| Unread::Malformed),
-        DataLink::LINUX_SLL => protocol_at(14, COOKED_LEN),
-        DataLink::LINUX_SLL2 => protocol_at(0, COOKED_V2_LEN),
-        // The family of the address in four bytes, of either order; the IP version says it too.
-        DataLink::NULL | DataLink::LOOP => ip(data.get(LOOPBACK_LEN..).ok_or(Unread::Malformed)?),
-        DataLink::RAW | DataLink::IPV4 | DataLink::IPV6 => ip(data),
-        _ => Err(Unread::Link),
     }
 }

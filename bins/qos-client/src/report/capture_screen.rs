@@ -11,6 +11,7 @@ use crate::capture::analysis::{Analysis, Conversation};
 use crate::capture::conversations::{MAX_CONVERSATIONS, MAX_SERIES};
 use crate::capture::tcp::Connection;
 use crate::capture::verify::{Value, Verified};
+use crate::udp::Measurement;
 
 /// All conversations of a capture.
 pub fn analysis(
@@ -149,7 +150,11 @@ fn of_tcp(out: &mut dyn Write, tcp: &Connection) -> io::Result<()> {
 }
 
 /// The three observers side by side.
-pub fn verified(out: &mut dyn Write, verified: &Verified) -> io::Result<()> {
+pub fn verified(
+    out: &mut dyn Write,
+    verified: &Verified,
+    measured: &Measurement,
+) -> io::Result<()> {
     let mut table = table(["figure", "client", "capture", "tshark", ""]);
     for compared in &verified.figures {
         let agrees = if compared.agrees() {
@@ -171,6 +176,12 @@ pub fn verified(out: &mut dyn Write, verified: &Verified) -> io::Result<()> {
         }
     }
     write_table(out, &table)?;
+    for limit in &measured.limits {
+        writeln!(out, "  measurement-limited: {limit}")?;
+    }
+    if let Some(note) = measured.ended_early() {
+        writeln!(out, "  note: {note}")?;
+    }
     if !verified.tshark {
         writeln!(out, "  tshark is not installed here: its column is blank")?;
     }

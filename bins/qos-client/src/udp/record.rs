@@ -134,6 +134,11 @@ impl Measurement {
         }
     }
 
+    /// What the user's ending of the test left undone; it is among the notes.
+    pub fn ended_early(&self) -> Option<String> {
+        self.record.ended_early(&self.figures)
+    }
+
     /// The DSCP that most answers came back with.
     pub fn dscp_returned(&self) -> Option<u8> {
         let returned = self.record.dscp_returned.iter();
@@ -161,16 +166,21 @@ impl Record {
         (lost.len() >= SILENT_END).then(|| (lost.len(), last.saturating_sub(*first)))
     }
 
-    fn notes(&self, figures: &Figures) -> Vec<String> {
-        let mut notes = Vec::new();
-        if self.interrupted {
-            notes.push(format!(
+    /// What the user's ending of the test left undone.
+    fn ended_early(&self, figures: &Figures) -> Option<String> {
+        self.interrupted.then(|| {
+            format!(
                 "ended early: {} of {} packets sent, {} still in flight (neither answered nor lost)",
                 figures.sent,
                 self.plan.packets(),
                 figures.in_flight
-            ));
-        }
+            )
+        })
+    }
+
+    fn notes(&self, figures: &Figures) -> Vec<String> {
+        let mut notes = Vec::new();
+        notes.extend(self.ended_early(figures));
         if self.refusals > 0 {
             notes.push(
                 "the target answered at first, then its port was closed: it ended during the test"

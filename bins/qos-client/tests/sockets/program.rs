@@ -227,6 +227,29 @@ fn a_result_that_cannot_be_saved_is_shown_and_is_status_4() {
 }
 
 #[test]
+fn a_capture_that_cannot_be_written_takes_neither_the_result_nor_its_row() {
+    let echo = Echo::start(|_| after_ms(0));
+    let folder = tempfile::tempdir().unwrap();
+    let port = echo.address.port();
+    let test = format!("udp --udp-port {port} --packets 3 --interval 1 --capture");
+    let output = run(folder.path(), &format!("{test} no/a.pcapng"));
+    assert_eq!(output.status.code(), Some(4), "{output:?}");
+    let error = text(&output.stderr);
+    assert!(
+        error.starts_with("qos-client: cannot write the capture no/a.pcapng: "),
+        "{error}"
+    );
+    assert!(text(&output.stdout).contains("1 row appended to qos_result.csv"));
+    // Nor the other way round.
+    let output = run(
+        folder.path(),
+        &format!("{test} a.pcapng --csv no/such/folder.csv"),
+    );
+    assert_eq!(output.status.code(), Some(4), "{output:?}");
+    assert!(text(&output.stdout).contains("6 packets written to a.pcapng"));
+}
+
+#[test]
 fn a_reader_that_has_seen_enough_is_no_error() {
     let echo = Echo::start(|_| after_ms(0));
     let folder = tempfile::tempdir().unwrap();
@@ -315,4 +338,40 @@ fn ctrl_c_ends_the_test_with_what_was_measured() {
     assert!(said.contains("0 lost"), "{said}");
     assert!(said.contains("note: ended early: "), "{said}");
     assert!(said.contains("1 row appended"), "{said}");
+}
+
+#[test]
+fn ctrl_c_ends_every_kind_of_test_with_what_was_measured_and_says_so() {
+    let echo = Echo::start(|_| after_ms(0));
+    let web = web_server();
+    let folder = tempfile::tempdir().unwrap();
+    let port = echo.address.port();
+    for (order, said) in [
+        (
+            "clients --count 2 --packets 1000",
+            "2 of 2 clients had packets left",
+        ),
+        ("verify --packets 1000", "of 1000 packets sent"),
+        ("compare --packets 1000", "proxied: note: ended early"),
+        ("udp --flood --duration 1m", "note: ended early, after"),
+        ("http / --requests 100000 --rate 20", "note: ended early"),
+    ] {
+        let target = format!("--port {web} --udp-port {port}");
+        let direct = if order.starts_with("compare") {
+            format!("--direct-port {web} --direct-udp-port {port}")
+        } else {
+            String::new()
+        };
+        let child = command(folder.path(), &format!("{target} {order} {direct}"))
+            .stdout(Stdio::piped())
+            .stderr(Stdio::null())
+            .spawn()
+            .unwrap();
+        std::thread::sleep(Duration::from_millis(1500));
+        kill_process(Pid::from_child(&child), Signal::INT).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert_eq!(output.status.code(), Some(0), "{order}: {output:?}");
+        let shown = text(&output.stdout);
+        assert!(shown.contains(said), "{order}: {shown}");
+    }
 }

@@ -81,6 +81,15 @@ pub fn clients(out: &mut dyn Write, clients: &[Client]) -> io::Result<()> {
     for (error, numbers) in errors_of(clients) {
         writeln!(out, "  {numbers}: {error}")?;
     }
+    let measured = clients.iter().filter_map(|client| client.udp.as_ref().ok());
+    let cut_short = measured.filter(|udp| udp.record.interrupted).count();
+    if cut_short > 0 {
+        writeln!(
+            out,
+            "  note: ended early: {cut_short} of {} clients had packets left to send or to wait for",
+            clients.len()
+        )?;
+    }
     Ok(())
 }
 

@@ -93,6 +93,9 @@ pub fn compare(out: &mut dyn Write, found: &Comparison) -> io::Result<()> {
         for limit in &way.udp.limits {
             writeln!(out, "  {word}: measurement-limited: {limit}")?;
         }
+        if let Some(note) = way.udp.ended_early() {
+            writeln!(out, "  {word}: note: {note}")?;
+        }
     }
     Ok(())
 }
