@@ -101,6 +101,8 @@ impl<'a, W: Write> Json<'a, W> {
                 mark: address.and_then(|it| hop.mark?.sign(Version::of(it))),
                 sent: figures.sent(),
                 answered: figures.answers(),
+                late: figures.late_answers(),
+                latest_ms: ms(figures.latest()),
                 loss_pct: figures.loss_pct().map(thousandths),
                 last_ms: ms(figures.last()),
                 mean_ms: figures.mean_ms().map(thousandths),

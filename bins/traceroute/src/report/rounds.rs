@@ -74,13 +74,21 @@ impl<'a, W: Write> Table<'a, W> {
             if let Some(silence) = silences.iter().find(|it| it.ttl == ttl) {
                 write!(host, " {}", silence.mark())?;
             }
-            rows.push((
-                ttl,
-                String::from_utf8_lossy(&host).into_owned(),
-                &hop.figures,
-            ));
+            let mut others = Vec::new();
+            for seen in hop.addresses() {
+                if Some(seen.address) != hop.address() {
+                    let mut also = Vec::from(*b"  ");
+                    self.extras.address(&mut also, seen.address)?;
+                    others.push((String::from_utf8_lossy(&also).into_owned(), seen.answers));
+                }
+            }
+            let host = String::from_utf8_lossy(&host).into_owned();
+            rows.push((ttl, host, &hop.figures, others));
         }
-        let width = rows.iter().map(|(_, host, _)| host.chars().count()).max();
+        let hosts = rows.iter().flat_map(|(_, host, _, others)| {
+            std::iter::once(host).chain(others.iter().map(|(host, _)| host))
+        });
+        let width = hosts.map(|host| host.chars().count()).max();
         let width = width.unwrap_or(0);
         writeln!(
             self.out,
@@ -88,7 +96,7 @@ impl<'a, W: Write> Table<'a, W> {
             " ms"
         )?;
         let ms = |duration: Option<Duration>| duration.map(|it| it.as_secs_f64() * 1e3);
-        for (ttl, host, figures) in rows {
+        for (ttl, host, figures, others) in &rows {
             write!(self.out, "{ttl:2} {host:width$}")?;
             match figures.loss_pct() {
                 Some(loss) => write!(self.out, "  {loss:5.1}%")?,
@@ -109,6 +117,19 @@ impl<'a, W: Write> Table<'a, W> {
                 }
             }
             writeln!(self.out)?;
+            for (host, answers) in others {
+                writeln!(self.out, "   {host:width$}  answered {answers}")?;
+            }
+        }
+        for (ttl, _, figures, _) in &rows {
+            if let Some(latest) = figures.latest() {
+                let (late, after) = (figures.late_answers(), latest.as_secs_f64());
+                let s = if late == 1 { "" } else { "s" };
+                writeln!(
+                    self.out,
+                    "hop {ttl}: {late} answer{s} came too late and count as lost, the latest after {after:.1} s"
+                )?;
+            }
         }
         for silence in &silences {
             writeln!(self.out, "{}", silence.line())?;

@@ -26,7 +26,7 @@ pub struct Change {
 /// What changed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum What {
-    /// Another router answers at a hop than the time before.
+    /// Another router answers at a hop than before.
     Router {
         /// The hop.
         ttl: u8,
@@ -34,6 +34,15 @@ pub enum What {
         from: IpAddr,
         /// Who answers now.
         to: IpAddr,
+    },
+    /// Routers answer at a hop by turns.
+    Shared {
+        /// The hop.
+        ttl: u8,
+        /// Who has answered from the beginning.
+        with: IpAddr,
+        /// Who does too.
+        other: IpAddr,
     },
     /// The way ends elsewhere.
     End {
@@ -79,6 +88,10 @@ impl fmt::Display for What {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             What::Router { ttl, from, to } => write!(f, "hop {ttl} changed from {from} to {to}"),
+            What::Shared { ttl, with, other } => write!(
+                f,
+                "{with} and {other} share hop {ttl}, which balances packets and not flows"
+            ),
             What::End { from, to } => write!(f, "the way ends with {to}, before with {from}"),
         }
     }

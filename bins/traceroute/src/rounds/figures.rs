@@ -9,6 +9,8 @@ use netstats::jitter::IpdvMean;
 pub struct Figures {
     answered: u64,
     lost: u64,
+    late: u64,
+    latest: Option<Duration>,
     last: Option<Duration>,
     best: Option<Duration>,
     worst: Option<Duration>,
@@ -36,6 +38,22 @@ impl Figures {
     /// A probe was not answered in time.
     pub fn lost(&mut self) {
         self.lost += 1;
+    }
+
+    /// One of those that count as lost was answered after so long.
+    pub fn late(&mut self, after: Duration) {
+        self.late += 1;
+        self.latest = self.latest.max(Some(after));
+    }
+
+    /// Probes that were answered when they were waited for no more; they are lost all the same.
+    pub fn late_answers(&self) -> u64 {
+        self.late
+    }
+
+    /// The longest that such an answer took.
+    pub fn latest(&self) -> Option<Duration> {
+        self.latest
     }
 
     /// Probes whose fate is known.

@@ -4,7 +4,8 @@ use std::collections::VecDeque;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
-use super::Figures;
+use super::routers::Routers;
+use super::{Change, Figures};
 use crate::mark::Mark;
 use crate::silence::Record;
 
@@ -25,6 +26,7 @@ pub struct Hop {
     pub figures: Figures,
     /// In the order in which they were first heard.
     seen: Vec<Seen>,
+    routers: Routers,
     recent: VecDeque<(u32, Fate)>,
     /// The same probes with their times, as far as that is kept.
     record: Record,
@@ -48,6 +50,8 @@ pub enum Fate {
     Answered(Duration),
     /// Nobody answered in time.
     Lost,
+    /// It was answered after so long, when it was waited for no more: it counts as lost.
+    Late(Duration),
 }
 
 impl Hop {
@@ -91,6 +95,24 @@ impl Hop {
         }
     }
 
+    /// Who answered the probe of a cycle that is later than all before; what is told of it.
+    pub(super) fn heard_from(
+        &mut self,
+        ttl: u8,
+        who: IpAddr,
+        cycle: u32,
+        at: Instant,
+    ) -> Option<Change> {
+        self.latest = Some((who, cycle));
+        self.routers.watch(ttl, who, cycle, at)
+    }
+
+    /// The probe of this cycle, which counts as lost, was answered after all.
+    pub(super) fn late(&mut self, cycle: u32, after: Duration) {
+        self.figures.late(after);
+        self.settle(cycle, Fate::Late(after));
+    }
+
     /// Nobody answered the probe, which was sent then unless this host refused it.
     pub(super) fn lost(&mut self, cycle: u32, sent: Option<Instant>) {
         if let Some(at) = sent {
@@ -119,6 +141,7 @@ impl Hop {
     pub(super) fn reset(&mut self) {
         *self = Hop {
             latest: self.latest,
+            routers: std::mem::take(&mut self.routers),
             mark: self.mark,
             ..Hop::default()
         };

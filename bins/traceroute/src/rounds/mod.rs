@@ -1,9 +1,10 @@
 //! One path probed again and again: what each hop loses and how long it takes, and when the path
-//! changes. Read this file, then `change`, `hop`, `figures`; `shared` is for who looks on.
+//! changes. Read this file, then `change`, `routers`, `hop`, `figures`; `shared` is for who looks on.
 
 pub mod change;
 mod figures;
 mod hop;
+mod routers;
 mod shared;
 
 use std::cmp::Reverse;
@@ -16,7 +17,7 @@ use crate::prober::Prober;
 use crate::session::Waits;
 use crate::silence::{self, Record, Silence, Suspect};
 pub use change::Change;
-use change::{End, Ends, What};
+use change::{End, Ends};
 pub use figures::Figures;
 pub use hop::{Fate, Hop, Seen};
 pub use shared::Shared;
@@ -57,6 +58,8 @@ pub struct Rounds {
     hops: Vec<Hop>,
     number: u16,
     waiting: BTreeMap<u16, Sent>,
+    /// Those that are waited for no more, until their numbers are given out again.
+    given_up: BTreeMap<u16, Sent>,
     /// What is sent next: the cycle, from 0, and the TTL.
     cycle: u32,
     ttl: u8,
@@ -81,6 +84,12 @@ struct Sent {
     left: Option<Instant>,
 }
 
+impl Sent {
+    fn round_trip(&self, answered: Instant) -> Duration {
+        answered.saturating_duration_since(self.left.unwrap_or(self.at))
+    }
+}
+
 impl Rounds {
     /// Nothing is sent yet.
     pub fn new(plan: Plan) -> Rounds {
@@ -90,6 +99,7 @@ impl Rounds {
             hops: vec![Hop::default(); hops],
             number: 0,
             waiting: BTreeMap::new(),
+            given_up: BTreeMap::new(),
             cycle: 0,
             ttl: plan.first_ttl,
             due: None,
@@ -156,6 +166,7 @@ impl Rounds {
     /// stays known.
     pub fn reset(&mut self) {
         self.waiting.clear();
+        self.given_up.clear();
         for hop in &mut self.hops {
             hop.reset();
         }
@@ -163,8 +174,7 @@ impl Rounds {
 
     /// Which hops left probes unanswered that were not lost.
     pub fn silences(&self) -> Vec<Silence> {
-        let hops: Vec<(u8, &Record)> = self.hops().map(|(ttl, hop)| (ttl, hop.record())).collect();
-        silence::judge(&hops)
+        silences(self.hops())
     }
 
     /// The hops whose silence is worth an experiment.
@@ -238,6 +248,17 @@ impl Rounds {
         }
     }
 
+    /// An answer to a probe that is waited for no more, if there was one.
+    fn late(&mut self, heard: &Heard) {
+        let Some(sent) = self.given_up.remove(&heard.number) else {
+            return;
+        };
+        if !self.is_beyond_the_end(sent.ttl) {
+            let after = sent.round_trip(heard.at);
+            self.hop(sent.ttl).late(sent.cycle, after);
+        }
+    }
+
     fn is_beyond_the_end(&self, ttl: u8) -> bool {
         self.end.is_some_and(|(end, _)| ttl > end.ttl)
     }
@@ -286,6 +307,12 @@ impl Rounds {
     }
 }
 
+/// Which of these hops left probes unanswered that were not lost.
+pub fn silences<'a>(hops: impl Iterator<Item = (u8, &'a Hop)>) -> Vec<Silence> {
+    let hops: Vec<(u8, &Record)> = hops.map(|(ttl, hop)| (ttl, hop.record())).collect();
+    silence::judge(&hops)
+}
+
 impl Prober for Rounds {
     type Event = Change;
 
@@ -306,6 +333,7 @@ impl Prober for Rounds {
             at,
             left: None,
         };
+        self.given_up.remove(&self.number);
         if let Some(forgotten) = self.waiting.insert(self.number, sent) {
             self.lost(forgotten.ttl, forgotten.cycle, Some(forgotten.at));
         }
@@ -330,35 +358,20 @@ impl Prober for Rounds {
 
     fn on_answer(&mut self, heard: Heard) {
         let Some(sent) = self.waiting.remove(&heard.number) else {
-            return;
+            return self.late(&heard);
         };
         let Sent { ttl, cycle, .. } = sent;
         if self.is_beyond_the_end(ttl) {
             return self.hop(ttl).forget(cycle);
         }
-        let rtt = heard
-            .at
-            .saturating_duration_since(sent.left.unwrap_or(sent.at));
+        let rtt = sent.round_trip(heard.at);
         self.longest = self.longest.max(Some(rtt));
         let hop = self.hop(ttl);
         hop.answered(cycle, heard.from, sent.at, rtt);
-        let before = hop.latest;
-        if before.is_none_or(|(_, its)| cycle > its) {
-            hop.latest = Some((heard.from, cycle));
+        if hop.latest.is_none_or(|(_, its)| cycle > its) {
             hop.mark = Some(heard.mark);
-            if let Some((from, _)) = before
-                && from != heard.from
-            {
-                self.changes.push_back(Change {
-                    what: What::Router {
-                        ttl,
-                        from,
-                        to: heard.from,
-                    },
-                    cycle: cycle + 1,
-                    at: heard.at,
-                });
-            }
+            let change = hop.heard_from(ttl, heard.from, cycle, heard.at);
+            self.changes.extend(change);
         }
         self.mind_the_end(sent, &heard);
         self.turn();
@@ -375,6 +388,7 @@ impl Prober for Rounds {
         for number in given_up {
             if let Some(sent) = self.waiting.remove(&number) {
                 self.lost(sent.ttl, sent.cycle, Some(sent.at));
+                self.given_up.insert(number, sent);
             }
         }
         self.turn();

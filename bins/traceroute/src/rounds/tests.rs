@@ -2,6 +2,7 @@ use std::net::IpAddr;
 
 use netproto::icmp::{Reason, Unreachable};
 
+use super::change::What;
 use super::*;
 use crate::probe::Told;
 
@@ -326,6 +327,47 @@ fn a_reset_counts_from_nothing_and_still_knows_the_path() {
     );
     let told: Vec<String> = changes.iter().map(|it| it.what.to_string()).collect();
     assert_eq!(told, ["hop 2 changed from 10.0.2.1 to 10.0.5.1"]);
+}
+
+#[test]
+fn an_answer_after_its_deadline_is_lost_and_counted_as_late() {
+    let begun = Instant::now();
+    let ms = |ms: u64| begun + Duration::from_millis(ms);
+    let mut rounds = Rounds::new(Plan {
+        max_ttl: 1,
+        ..ten_cycles()
+    });
+    let heard = |number: u16, at: Instant| Heard {
+        number,
+        from: router(1),
+        mark: Mark::Passing,
+        at,
+        told: Told::default(),
+    };
+    for cycle in 0..3 {
+        let probe = rounds.poll_send(ms(1_000 * cycle)).unwrap();
+        rounds.on_sent(ms(1_000 * cycle));
+        if cycle == 0 {
+            rounds.on_answer(heard(probe.number, ms(1)));
+        }
+    }
+    // After a second, as the answers are fast, the second probe is given up; the third is not.
+    assert_eq!(rounds.poll_event(ms(2_100)), None);
+    rounds.on_answer(heard(1, ms(2_500)));
+    // A second answer to it, one to the first, and one to a probe that was never sent.
+    for number in [1, 0, 7] {
+        rounds.on_answer(heard(number, ms(2_600)));
+    }
+    let figures = &rounds.hops[0].figures;
+    assert_eq!((figures.sent(), figures.answers()), (2, 1));
+    assert_eq!(figures.late_answers(), 1);
+    assert_eq!(figures.latest(), Some(Duration::from_millis(1_500)));
+    let fates: Vec<Fate> = rounds.hops[0].recent().collect();
+    let late = Fate::Late(Duration::from_millis(1_500));
+    let answered = Fate::Answered(Duration::from_millis(1));
+    assert_eq!(fates, [answered, late, Fate::InFlight]);
+    rounds.reset();
+    assert_eq!(rounds.hops[0].figures.late_answers(), 0);
 }
 
 #[test]

@@ -110,7 +110,7 @@ fn csv_has_a_row_for_each_probe_or_hop_and_nothing_else() {
     );
     assert_eq!(rows.len(), 1 + 4, "{stdout}");
     assert!(
-        rows[4].starts_with("4,10.3.0.2,,,,2,2,0.000,0."),
+        rows[4].starts_with("4,10.3.0.2,,,,2,2,0,0.000,0."),
         "{stdout}"
     );
     assert!(

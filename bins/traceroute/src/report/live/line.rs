@@ -14,7 +14,7 @@ pub(super) fn of(elapsed: Duration, rounds: &Rounds) -> String {
         // Writing to a String cannot fail.
         let _ = match latest {
             Some(Fate::Answered(rtt)) => write!(line, " {:.3}", rtt.as_secs_f64() * 1e3),
-            Some(Fate::Lost) => write!(line, " *"),
+            Some(Fate::Lost | Fate::Late(_)) => write!(line, " *"),
             Some(Fate::InFlight) | None => write!(line, " -"),
         };
     }

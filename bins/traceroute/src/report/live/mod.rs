@@ -29,7 +29,7 @@ use super::json::Ending;
 use super::rounds::Table;
 use crate::compare::Comparison;
 use crate::confirming::Confirmation;
-use crate::rounds::{Change, Hop, Shared};
+use crate::rounds::{Change, Hop, Shared, silences};
 use crate::silence::Suspect;
 use crate::tracing::{Event, Events};
 use keys::Key;
@@ -39,6 +39,8 @@ use view::{Choices, Line, View};
 const DRAW_EVERY: Duration = Duration::from_millis(100);
 /// How often a line is written where there is no terminal, unless a cycle takes longer.
 const LINE_EVERY: Duration = Duration::from_secs(1);
+/// How often it is asked what the silence of hops means, which takes some milliseconds.
+const JUDGE_EVERY: Duration = Duration::from_secs(2);
 /// How many of the latest changes are remembered for the end.
 const REMEMBERED_CHANGES: usize = 100;
 
@@ -54,6 +56,9 @@ pub struct Live<'a, W> {
     title: String,
     names: bool,
     choices: Choices,
+    /// What the silence of hops is called, and when that was asked.
+    silences: Vec<(u8, &'static str)>,
+    judged: Option<Instant>,
     /// What changed, the latest last.
     changes: VecDeque<String>,
     /// How many changes there were that are no longer remembered.
@@ -76,6 +81,8 @@ impl<'a, W: Write> Live<'a, W> {
             interval,
             remote,
             choices: Choices::default(),
+            silences: Vec::new(),
+            judged: None,
             changes: VecDeque::new(),
             forgotten: 0,
         }
@@ -153,8 +160,9 @@ impl<'a, W: Write> Live<'a, W> {
             let hops: Vec<(u8, Hop)> = rounds.hops().map(|(ttl, hop)| (ttl, hop.clone())).collect();
             (hops, rounds.cycle(), rounds.is_paused())
         };
-        let lines = self.lines(hops);
         let now = Instant::now();
+        self.judge(&hops, now);
+        let lines = self.lines(hops);
         let view = View {
             title: &self.title,
             clock: &self.table.begun.clock(now),
@@ -175,6 +183,15 @@ impl<'a, W: Write> Live<'a, W> {
             .first_line
             .min(lines.len().saturating_sub(room));
         Ok(room)
+    }
+
+    fn judge(&mut self, hops: &[(u8, Hop)], now: Instant) {
+        let is_due = self.judged.is_none_or(|at| now >= at + JUDGE_EVERY);
+        if is_due {
+            let found = silences(hops.iter().map(|(ttl, hop)| (*ttl, hop)));
+            self.silences = found.iter().map(|it| (it.ttl, it.mark())).collect();
+            self.judged = Some(now);
+        }
     }
 
     fn lines(&mut self, hops: Vec<(u8, Hop)>) -> Vec<Line> {
@@ -200,6 +217,7 @@ impl<'a, W: Write> Live<'a, W> {
             lines.push(Line::Hop {
                 ttl,
                 host,
+                silence: self.silences.iter().find(|it| it.0 == ttl).map(|it| it.1),
                 hop: Box::new(hop),
             });
             lines.extend(others);
@@ -236,7 +254,10 @@ impl<'a, W: Write> Live<'a, W> {
                 drop(rounds);
                 self.remote.wake();
             }
-            Key::Reset => self.rounds.lock().reset(),
+            Key::Reset => {
+                self.rounds.lock().reset();
+                self.judged = None;
+            }
             Key::Names => {
                 self.names = !self.names;
                 self.table.extras.names.get_or_insert_with(Names::default);

@@ -50,10 +50,10 @@ const HELP: [&str; 14] = [
     "Loss%    probes of those whose fate is known (Snt) that nobody answered",
     "Last …   round trips in ms; StDev their standard deviation, Jitter their mean change",
     "History  the last probes of a hop, newest on the right: ▁▄█ answered, up to the longest in",
-    "         the row; x lost; . on its way",
+    "         the row; x lost; l answered too late, which counts as lost; . on its way",
     "",
-    "A hop that loses while those behind it do not is itself slow to answer, or limits how often;",
-    "what passes through it is not lost.",
+    "[rate limit], [own silence]: the hop leaves probes unanswered by itself;",
+    "what passes through it is not lost. --report tells the figures that say so.",
 ];
 
 /// What the keys have chosen.
@@ -72,6 +72,8 @@ pub(super) enum Line {
     Hop {
         ttl: u8,
         host: String,
+        /// What its silence is called, if that is its own.
+        silence: Option<&'static str>,
         hop: Box<Hop>,
     },
     /// A further address of the hop above.
@@ -208,18 +210,25 @@ impl Columns {
         let widths = |figures: usize| COLUMNS[..figures].iter().map(|(_, width)| width + 1);
         let left =
             |figures: usize| width.saturating_sub(TTL_WIDTH + widths(figures).sum::<usize>());
-        let wanted = LEAST_HOST + 1 + LEAST_HISTORY;
+        let marks = lines.iter().map(|line| match line {
+            Line::Hop { silence, .. } => silence.map_or(0, |mark| mark.len() + 1),
+            Line::Also { .. } => 0,
+        });
+        let least_host = LEAST_HOST + marks.max().unwrap_or(0);
+        let wanted = least_host + 1 + LEAST_HISTORY;
         let figures = (LEAST_COLUMNS..=COLUMNS.len())
             .rev()
             .find(|figures| left(*figures) >= wanted)
             .unwrap_or(LEAST_COLUMNS);
         let left = left(figures);
         let hosts = lines.iter().map(|line| match line {
-            Line::Hop { host, .. } => host.chars().count(),
+            Line::Hop { host, silence, .. } => {
+                host.chars().count() + silence.map_or(0, |mark| mark.len() + 1)
+            }
             Line::Also { host, .. } => host.chars().count() + 2,
         });
         let longest = hosts.max().unwrap_or(0).max(LEAST_HOST);
-        let host = longest.min(left.saturating_sub(1 + LEAST_HISTORY).max(LEAST_HOST));
+        let host = longest.min(left.saturating_sub(1 + LEAST_HISTORY).max(least_host));
         let history = left.saturating_sub(host + 1);
         Columns {
             host: host.min(left),
@@ -245,8 +254,13 @@ impl Columns {
     }
 
     fn line(&self, page: &mut Page<'_>, row: u16, line: &Line) {
-        let (ttl, host, hop) = match line {
-            Line::Hop { ttl, host, hop } => (format!("{ttl:2} "), host.clone(), hop),
+        let (ttl, host, silence, hop) = match line {
+            Line::Hop {
+                ttl,
+                host,
+                silence,
+                hop,
+            } => (format!("{ttl:2} "), host, silence, hop),
             Line::Also { host, answers } => {
                 let host = shortened(&format!("  {host}"), self.host);
                 page.text(row, TTL_WIDTH, &host, Style::new());
@@ -256,7 +270,13 @@ impl Columns {
             }
         };
         page.text(row, 0, &ttl, Style::new());
-        page.text(row, TTL_WIDTH, &shortened(&host, self.host), Style::new());
+        // The host is cut off rather than what says that its loss is none.
+        let mark = silence.unwrap_or_default();
+        let room = self.host.saturating_sub(mark.len() + 1).max(1);
+        let name = shortened(host, if mark.is_empty() { self.host } else { room });
+        page.text(row, TTL_WIDTH, &name, Style::new());
+        let behind = TTL_WIDTH + name.chars().count() + 1;
+        page.text(row, behind, mark, Style::new().fg(Color::Yellow));
         let mut column = TTL_WIDTH + self.host;
         let cells = figures(&hop.figures);
         for (at, ((_, width), cell)) in COLUMNS.iter().zip(cells).take(self.figures).enumerate() {
@@ -273,13 +293,14 @@ impl Columns {
         let fates = hop.recent().skip(hop.recent().len() - shown);
         let longest = fates.clone().filter_map(|fate| match fate {
             Fate::Answered(rtt) => Some(rtt),
-            Fate::InFlight | Fate::Lost => None,
+            Fate::InFlight | Fate::Lost | Fate::Late(_) => None,
         });
         let longest = longest.max().unwrap_or_default();
         for (column, fate) in (column + self.history - shown..).zip(fates) {
             let (symbol, color) = match fate {
                 Fate::InFlight => (".", Color::DarkGray),
                 Fate::Lost => ("x", Color::Red),
+                Fate::Late(_) => ("l", Color::Red),
                 Fate::Answered(rtt) => (bar(rtt, longest), Color::Green),
             };
             page.text(row, column, symbol, Style::new().fg(color));

@@ -74,7 +74,12 @@ fn lines(rounds: &Rounds) -> Vec<Line> {
             })
             .collect();
         let hop = Box::new(hop.clone());
-        lines.push(Line::Hop { ttl, host, hop });
+        lines.push(Line::Hop {
+            ttl,
+            host,
+            silence: None,
+            hop,
+        });
         lines.extend(others);
     }
     lines
@@ -160,6 +165,34 @@ fn a_narrow_terminal_keeps_the_host_and_the_loss() {
         ]
     );
     assert!(shown[1].starts_with("cycle 4"), "{shown:?}");
+}
+
+#[test]
+fn what_says_that_a_loss_is_none_is_never_cut_off() {
+    let mut lines = lines(&rounds());
+    for line in &mut lines {
+        if let Line::Hop {
+            ttl: 2,
+            host,
+            silence,
+            ..
+        } = line
+        {
+            "a-router-of-a-long-name.example".clone_into(host);
+            *silence = Some("[rate limit]");
+        }
+    }
+    for (width, expected) in [
+        (
+            110,
+            " 2 a-router-of-a-long-name.example [rate limit]  25.0%",
+        ),
+        (60, " 2 a-router-of-a-lo… [rate limit]  25.0%"),
+        (40, " 2 a-r… [rate limit]  25.0%"),
+    ] {
+        let shown = drawn(&view(&lines, &[], Choices::default()), width, 8);
+        assert!(shown[4].starts_with(expected), "{width}: {:?}", shown[4]);
+    }
 }
 
 #[test]
