@@ -1,7 +1,6 @@
 //! What the user asked for, checked.
 
-use std::net::IpAddr;
-
+use netio::icmp::names::is_address;
 use netio::icmp::{Binding, Tuning};
 use netproto::icmp::Version;
 use netproto::icmp::extended_echo::InterfaceQuery;
@@ -98,7 +97,6 @@ pub enum Format {
 impl Config {
     /// Whether addresses are printed without names: asked for, or the target is an address.
     pub fn numeric(&self) -> bool {
-        let address = self.host.split('%').next().unwrap_or_default();
-        self.output.numeric || self.output.flood || address.parse::<IpAddr>().is_ok()
+        self.output.numeric || self.output.flood || is_address(&self.host)
     }
 }

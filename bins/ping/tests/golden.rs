@@ -91,6 +91,9 @@ fn ordinary_runs_read_as_those_of_iputils() {
         format!("-c 1 -B {v4}"),
         format!("-c 1 -L -m 5 -e 7 {v4}"),
         "-c 1 no.such.name.invalid".to_owned(),
+        "-c 1 0".to_owned(),
+        "-c 1 127.1".to_owned(),
+        "-c 1 0x7f000001".to_owned(),
     ] {
         compare(&chain, &args);
     }
