@@ -14,6 +14,13 @@ pub enum Refusal {
     Help(String),
     /// What is wrong, in one line with the cure.
     Mistake(String),
+    /// The same, and to which command of the program it was said.
+    MistakeIn {
+        /// As it is typed behind the program's name.
+        command: String,
+        /// What is wrong.
+        what: String,
+    },
 }
 
 impl Refusal {
@@ -34,7 +41,13 @@ impl Refusal {
             .collect::<Vec<_>>()
             .join("; ")
             .replace(":; ", ": ");
-        Refusal::Mistake(said)
+        match command_in(&message) {
+            Some(command) => Refusal::MistakeIn {
+                command,
+                what: said,
+            },
+            None => Refusal::Mistake(said),
+        }
     }
 
     /// Prints it where it belongs, and returns the exit status.
@@ -49,8 +62,24 @@ impl Refusal {
                 complain(program, format_args!("{line}; see {program} --help"));
                 ExitCode::from(2)
             }
+            Refusal::MistakeIn { command, what } => {
+                let line = format_args!("{what}; see {program} {command} --help");
+                complain(program, line);
+                ExitCode::from(2)
+            }
         }
     }
+}
+
+/// The command that the usage in an argument parser's message is of, if it is not the program's own.
+fn command_in(message: &str) -> Option<String> {
+    let usage = message
+        .lines()
+        .find_map(|line| line.strip_prefix("Usage: "))?;
+    let is_placeholder = |word: &&str| word.starts_with(['[', '<', '-']);
+    let words = usage.split(' ').take_while(|word| !is_placeholder(word));
+    let command: Vec<_> = words.skip(1).collect();
+    (!command.is_empty()).then(|| command.join(" "))
 }
 
 /// Tells what is wrong on standard error, in one line that begins with the program's name. That nobody
@@ -91,6 +120,17 @@ mod tests {
             Refusal::of(said.to_owned(), true),
             Refusal::Mistake(expected.into())
         );
+    }
+
+    #[test]
+    fn a_mistake_in_a_command_leads_to_the_help_of_that_command() {
+        let said = "error: unexpected argument '--seconds' found\n\nUsage: qos-client load \
+                    [OPTIONS]\n";
+        let expected = Refusal::MistakeIn {
+            command: "load".into(),
+            what: "unexpected argument '--seconds' found".into(),
+        };
+        assert_eq!(Refusal::of(said.to_owned(), true), expected);
     }
 
     #[test]

@@ -220,7 +220,7 @@ fn wrong_usage_of_a_flood_says_what_would_be_right() {
 /// Refused in one line that has the message.
 fn assert_refused(line: &str, message: &str) {
     match parse(line) {
-        Err(Refusal::Mistake(said)) => {
+        Err(Refusal::Mistake(said) | Refusal::MistakeIn { what: said, .. }) => {
             assert!(said.contains(message), "{line}: {said}");
             assert_eq!(said.lines().count(), 1, "{said}");
         }
