@@ -247,8 +247,65 @@ mod tests {
         row.set("loss_pct", Cell::Pct(0.5));
         let check = |text: &str| text.parse::<Assertion>().unwrap().check(&row).holds;
         assert!(check("loss_pct<1"));
-        assert!(!check("loss_pct<0.5"));
-        assert!(check("loss_pct<=0.5"));
-        assert!(!check("rtt_p99_ms<1000"));
+        for bound in ["<1000", "<=1000", ">0", ">=0", "=0"] {
+            assert!(!check(&format!("rtt_p99_ms{bound}")), "{bound}");
+        }
+    }
+
+    #[test]
+    fn each_comparison_holds_on_its_side_of_the_limit_and_as_it_says_at_it() {
+        let mut row = Row::default();
+        row.set("loss_pct", Cell::Pct(0.5));
+        // Below, at and above the figure; = is of what is printed, six decimals.
+        for (comparison, [below, at, above]) in [
+            ("<", [false, false, true]),
+            ("<=", [false, true, true]),
+            (">", [true, false, false]),
+            (">=", [true, true, false]),
+            ("=", [false, true, false]),
+            ("==", [false, true, false]),
+        ] {
+            for (limit, holds) in [("0.4", below), ("0.5", at), ("0.6", above)] {
+                let text = format!("loss_pct{comparison}{limit}");
+                let checked = text.parse::<Assertion>().unwrap().check(&row);
+                assert_eq!(checked.holds, holds, "{text}");
+                let shown = checked.assertion.to_string().replace("==", "=");
+                assert_eq!(shown, text.replace("==", "="));
+            }
+        }
+        let third: Assertion = "loss_pct=0.333333".parse().unwrap();
+        row.set("loss_pct", Cell::Pct(1.0 / 3.0));
+        assert!(third.check(&row).holds);
+    }
+
+    #[test]
+    fn nothing_asserted_and_nothing_graded_is_no_verdict() {
+        let mut row = Row::default();
+        row.set("loss_pct", Cell::Pct(0.5));
+        let check = |text: &str| text.parse::<Assertion>().unwrap().check(&row);
+        let graded = |pass| Graded {
+            figure: "loss_pct".to_owned(),
+            label: String::new(),
+            value: 0.5,
+            class: String::new(),
+            pass,
+        };
+        for (checked, grades, expected) in [
+            (vec![], vec![], Cell::Blank),
+            (vec![check("loss_pct<1")], vec![], Cell::Text("pass".into())),
+            (
+                vec![check("loss_pct<1"), check("loss_pct<0")],
+                vec![],
+                Cell::Text("fail".into()),
+            ),
+            (vec![], vec![graded(true)], Cell::Text("pass".into())),
+            (
+                vec![check("loss_pct<1")],
+                vec![graded(true), graded(false)],
+                Cell::Text("fail".into()),
+            ),
+        ] {
+            assert_eq!(verdict(&checked, &grades), expected);
+        }
     }
 }

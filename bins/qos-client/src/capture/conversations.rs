@@ -384,4 +384,51 @@ mod tests {
         let udp = &all.udp()[0];
         assert_eq!((udp.streams.len(), udp.probes.len()), (MAX_SERIES, 1));
     }
+
+    #[test]
+    fn a_rate_is_of_what_came_after_the_first() {
+        // 100 bytes open the interval; 200 and 300 come within the two seconds after it.
+        let mut direction = Direction::default();
+        for (second, bytes) in [(10, 100), (11, 200), (12, 300)] {
+            direction.add(Duration::from_secs(second), bytes);
+        }
+        assert_eq!(direction.bps(), Some(500.0 * 8.0 / 2.0));
+        let mut one = Direction::default();
+        one.add(Duration::ZERO, 100);
+        assert_eq!(one.bps(), None);
+    }
+
+    #[test]
+    fn who_sends_the_probes_is_the_client_when_the_capture_begins_with_an_answer() {
+        let (client, server) = ends();
+        let mut all = Conversations::default();
+        let mut add = |from, to, sequence| {
+            let mut payload = vec![0; 40];
+            let probe = Probe {
+                run: 1,
+                nonce: 2,
+                sequence,
+                stamps: false,
+            };
+            probe.encode(&mut payload).unwrap();
+            all.add(&Packet {
+                at: Duration::from_millis(u64::from(sequence)),
+                from,
+                to,
+                transport: Transport::Udp {
+                    payload: &payload,
+                    length: payload.len(),
+                },
+            });
+        };
+        add(server, client, 0);
+        for sequence in 1..4 {
+            add(client, server, sequence);
+            add(server, client, sequence);
+        }
+        all.settle();
+        let udp = &all.udp()[0];
+        assert_eq!((udp.client, udp.server), (client, server));
+        assert_eq!((udp.there.packets, udp.back.packets), (3, 4));
+    }
 }

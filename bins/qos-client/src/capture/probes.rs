@@ -199,6 +199,13 @@ mod tests {
     }
 
     #[test]
+    fn of_a_probe_that_was_captured_on_two_interfaces_the_first_counts() {
+        let seen = [(0, true, 100), (0, true, 104), (0, false, 120)];
+        let (trace, _) = probes(seen).trace(DEADLINE, 0);
+        assert_eq!(trace.fates(), [Fate::Answered(ms(20))]);
+    }
+
+    #[test]
     fn a_probe_whose_answer_has_an_earlier_time_is_neither_answered_nor_lost() {
         let seen = [
             (0, true, 100),

@@ -147,6 +147,16 @@ mod tests {
     }
 
     #[test]
+    fn a_packet_that_was_overtaken_is_not_taken_for_one_a_whole_round_ahead() {
+        let mut stream = Stream::new(true, &packet(65_535, 0));
+        for sequence in [65_535, 1, 0, 65_534] {
+            stream.add(Duration::ZERO, &packet(sequence, 0));
+        }
+        // From 65,535 to 1 there are three; four came.
+        assert_eq!((stream.expected(), stream.lost()), (3, -1));
+    }
+
+    #[test]
     fn a_payload_whose_clock_is_unknown_has_no_jitter() {
         let mut rtp = packet(1, 0);
         rtp.payload_type = 96;

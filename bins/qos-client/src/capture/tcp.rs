@@ -256,6 +256,32 @@ mod tests {
     }
 
     #[test]
+    fn a_syn_sent_again_does_not_shorten_the_handshake_nor_does_another_acknowledgment_end_it() {
+        let (client, server) = (([10, 0, 0, 1], 1).into(), ([10, 0, 0, 2], 80).into());
+        let mut connection = Connection::new(client, server);
+        let at = Duration::from_millis;
+        let syn = |sequence, ack| Segment {
+            syn: true,
+            ack: ack != 0,
+            acknowledgment: ack,
+            ..data(sequence, 0)
+        };
+        let ack = |acknowledgment| Segment {
+            acknowledgment,
+            ..data(1001, 0)
+        };
+        connection.add(client, at(10), &syn(1000, 0));
+        connection.add(client, at(1010), &syn(1000, 0));
+        // An answer to another SYN; then the right one; then an old ACK, and the right one.
+        connection.add(server, at(1020), &syn(99, 500));
+        connection.add(server, at(1030), &syn(7, 1001));
+        connection.add(client, at(1031), &ack(100));
+        assert_eq!(connection.handshake, None);
+        connection.add(client, at(1032), &ack(8));
+        assert_eq!(connection.handshake, Some(at(1022)));
+    }
+
+    #[test]
     fn a_keep_alive_is_not_sent_again_data() {
         assert_eq!(half(&[(0, 100), (99, 1)]).retransmitted, 0);
     }

@@ -10,6 +10,8 @@ use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
 use jsonschema::JSONSchema;
+use netproto::probe::Probe;
+use qos_client::capture::packets::{self, Transport};
 use rustix::process::{Pid, Signal, kill_process};
 use rustix::thread::{LinkNameSpaceType, move_into_link_name_space};
 use serde_json::Value;
@@ -121,25 +123,29 @@ fn a_test_and_its_capture_agree_and_tshark_with_both() {
 
 #[test]
 fn a_test_with_losses_that_was_ended_early_or_had_stamps_agrees_with_its_capture() {
-    let echo = Echo::start(|sequence| {
-        if sequence % 4 == 1 {
-            vec![]
-        } else {
-            after_ms(0)
-        }
+    let echo = Echo::start(|sequence| match sequence {
+        2 => after_ms(600),
+        _ if sequence % 4 == 1 => vec![],
+        _ => after_ms(0),
     });
     let folder = tempfile::tempdir().unwrap();
     let port = echo.address.port();
-    // When the first is ended, some losses are decided and some are in flight.
+    // When the first is ended, some losses are decided and some are in flight. In the second an answer
+    // is late, which tshark cannot know.
     for (order, ended_after) in [
         (
             "--packets 1000 --interval 20 --loss-deadline 400",
             Some(1200),
         ),
-        ("--packets 20 --interval 5 --loss-deadline 300 --hops", None),
+        ("--packets 60 --interval 20 --loss-deadline 300", None),
+        (
+            "--packets 20 --interval 5 --loss-deadline 300 --hops --capture hops.pcapng",
+            None,
+        ),
     ] {
         let line = format!("verify --udp-port {port} {order}");
         let child = client::command(folder.path(), &line)
+            .env("TMPDIR", folder.path())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
@@ -149,7 +155,20 @@ fn a_test_with_losses_that_was_ended_early_or_had_stamps_agrees_with_its_capture
         }
         let output = child.wait_with_output().unwrap();
         assert_eq!(output.status.code(), Some(0), "{}", text(&output.stdout));
+        // The capture that nobody asked for is gone.
+        let mut left = std::fs::read_dir(folder.path()).unwrap().flatten();
+        assert!(!left.any(|entry| entry.file_name().to_string_lossy().contains("verify")));
     }
+    // The packets are those that were sent, in the order of their times.
+    let mut times = Vec::new();
+    packets::read(&folder.path().join("hops.pcapng"), &mut |packet| {
+        times.push(packet.at);
+        if let Transport::Udp { payload, .. } = packet.transport {
+            assert!(Probe::parse(payload).unwrap().stamps);
+        }
+    })
+    .unwrap();
+    assert!(times.len() > 20 && times.is_sorted(), "{times:?}");
 }
 
 #[test]
@@ -219,6 +238,11 @@ fn what_no_figure_has_is_told_on_the_screen_and_in_the_events() {
             "unknown-link.pcap",
             "left out: 2 packets, on a kind of link",
             Some("unknown_link"),
+        ),
+        (
+            "other-blocks.pcapng",
+            "left out: 1 packet, cut off or damaged",
+            Some("malformed"),
         ),
         (
             "lo-cut-at-30.pcap",

@@ -29,27 +29,30 @@ impl Read for Pieces<'_> {
 
 /// What `analyze` prints, and what `analyze --json` does; `None` for what is no capture.
 pub fn analyzed(file: impl Read) -> Option<(Vec<u8>, Vec<u8>)> {
-    let read = Analysis::of_source(file)?;
+    Analysis::of_source(file).map(|read| printed(&read))
+}
+
+fn printed(read: &Analysis) -> (Vec<u8>, Vec<u8>) {
     let udp = read.udp(LOSS_DEADLINE);
     let (mut screen, mut json) = (Vec::new(), Vec::new());
     let path = Path::new("capture");
-    capture_screen::analysis(&mut screen, path, &read, &udp, LOSS_DEADLINE).unwrap();
-    let capture = Event::Capture(Capture::of(path, &read));
+    capture_screen::analysis(&mut screen, path, read, &udp, LOSS_DEADLINE).unwrap();
+    let capture = Event::Capture(Capture::of(path, read));
     events::write(&mut json, &capture).unwrap();
     for flow in flow::flows(&udp, read.conversations.tcp()) {
         events::write(&mut json, &Event::Flow(flow)).unwrap();
     }
-    Some((screen, json))
+    (screen, json)
 }
 
 /// A capture gives the same however its bytes come, and no more than they are worth.
 pub fn capture(bytes: &[u8]) {
-    let whole = analyzed(bytes);
     let step = 1 + bytes.len() % 61;
-    assert_eq!(whole, analyzed(Pieces { rest: bytes, step }));
+    let in_pieces = analyzed(Pieces { rest: bytes, step });
     let Some(read) = Analysis::of_source(bytes) else {
-        return;
+        return assert_eq!(in_pieces, None);
     };
+    assert_eq!(in_pieces, Some(printed(&read)));
     assert!(read.ended.packets <= bytes.len() as u64 / SHORTEST_PACKET);
     for udp in read.conversations.udp() {
         assert!(udp.there.packets + udp.back.packets <= read.ended.packets);

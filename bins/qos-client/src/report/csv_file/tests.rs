@@ -176,6 +176,26 @@ fn writers_at_the_same_time_break_no_row_and_lose_none() {
 }
 
 #[test]
+fn a_writer_waits_for_another_that_has_the_lock() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("a.csv");
+    let other = File::create(&path).unwrap();
+    flock(&other, FlockOperation::LockExclusive).unwrap();
+    std::thread::scope(|scope| {
+        let waiting = scope.spawn(|| append(&path, &[row(1, "udp a:1")]));
+        std::thread::sleep(Duration::from_millis(100));
+        // Until the other has written its header, this one must not look for one.
+        assert_eq!(fs::read(&path).unwrap(), b"");
+        (&other).write_all(GOLDEN_HEADER.as_bytes()).unwrap();
+        drop(other);
+        waiting.join().unwrap().unwrap();
+    });
+    let text = fs::read_to_string(&path).unwrap();
+    assert_eq!(text.matches("timestamp_utc").count(), 1, "{text}");
+    assert_eq!(text.lines().count(), 2);
+}
+
+#[test]
 fn a_full_disk_is_named_with_the_file() {
     let error = append(Path::new("/dev/full"), &[row(1, "udp a:1")]).unwrap_err();
     let message = error.to_string();
