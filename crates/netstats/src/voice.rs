@@ -19,7 +19,8 @@ pub struct Codec {
     pub bpl: f64,
 }
 
-/// G.711 with its packet-loss concealment: no impairment of its own.
+/// G.711 with its packet-loss concealment: no impairment of its own. The Bpl is that of G.113's table
+/// for random loss in packets of 10 ms.
 pub const G711_PLC: Codec = Codec {
     name: "G.711 with packet-loss concealment",
     ie: 0.0,
@@ -87,6 +88,45 @@ mod tests {
     fn r(delay_ms: u64, loss_pct: f64, burst_ratio: f64) -> f64 {
         let delay = Duration::from_millis(delay_ms);
         r_factor(delay, loss_pct, burst_ratio, G711_PLC).unwrap()
+    }
+
+    #[test]
+    #[expect(clippy::similar_names, reason = "the symbols of the recommendation")]
+    fn the_rating_without_delay_and_loss_is_that_of_all_the_formulas_at_their_defaults() {
+        // G.107 §7.2 to §7.4 with the defaults of Table 2: loudness ratings in dB, noise in dBm0p
+        // and dB(A), no delay anywhere, one quantizing distortion unit.
+        let (slr, rlr, olr) = (8.0, 2.0, 10.0);
+        let (stmr, dr, ds, telr, wepl) = (15.0_f64, 3.0, 3.0, 65.0_f64, 110.0);
+        let (nc, nfor, ps, pr) = (-70.0_f64, -64.0, 35.0, 35.0);
+        let power = |db: f64| 10_f64.powf(db / 10.0);
+        let db = |power: f64| 10.0 * power.log10();
+        let nos = ps - slr - ds - 100.0 + 0.004 * (ps - olr - ds - 14.0_f64).powi(2);
+        let pre = pr + db(1.0 + power(10.0 - (stmr + dr)));
+        let nor = rlr - 121.0 + pre + 0.008 * (pre - 35.0_f64).powi(2);
+        let no = db(power(nc) + power(nos) + power(nor) + power(nfor + rlr));
+        let ro = 15.0 - 1.5 * (slr + no);
+        assert!((ro - 94.77).abs() < 0.005, "{ro}");
+
+        let knee = |x: f64, n: i32| (1.0 + x.powi(n)).powf(1.0 / f64::from(n));
+        let xolr = olr + 0.2 * (64.0 + no - rlr);
+        let too_loud = 20.0 * (knee(xolr / 8.0, 8) - xolr / 8.0);
+        let stmr_o = -db(power(-stmr) + power(-telr));
+        let sidetone = 12.0 * knee((stmr_o - 13.0) / 6.0, 8)
+            - 28.0 * knee((stmr_o + 1.0) / 19.4, 35)
+            - 13.0 * knee((stmr_o - 3.0) / 33.0, 13)
+            + 29.0;
+        let g = 1.07 + 0.258 * 37.0 + 0.0602 * 37.0 * 37.0;
+        let (y, z) = (
+            (ro - 100.0) / 15.0 + 46.0 / 8.4 - g / 9.0,
+            46.0 / 30.0 - g / 40.0,
+        );
+        let quantizing = 15.0 * (1.0 + 10_f64.powf(y) + 10_f64.powf(z)).log10();
+        // Listener echo; talker echo and absolute delay take nothing where there is no delay.
+        let apart = ro - 10.5 * (wepl + 7.0);
+        let listener_echo = apart / 2.0 + (apart * apart / 4.0 + 169.0).sqrt();
+
+        let r = ro - (too_loud + sidetone + quantizing) - listener_echo;
+        assert!((r - R_DEFAULT).abs() < 0.01, "{r}");
     }
 
     #[test]
