@@ -27,13 +27,15 @@ impl Bench<'_> {
     }
 
     pub(super) fn analyze(&mut self, action: &Action, order: &Analyze) -> Result<Verdict, Failure> {
-        let at = jiff::Timestamp::now();
         let read = Analysis::of(&order.path)?;
         let udp = read.udp(order.loss_deadline);
         let mut rows = Vec::new();
         for conversation in &udp {
             for series in &conversation.series {
                 let target = format!("udp {}", conversation.udp.server);
+                let began = i128::try_from(series.began.as_nanos()).unwrap_or_default();
+                // No time of a capture is beyond the years that a label can have.
+                let at = jiff::Timestamp::from_nanosecond(began).unwrap_or_default();
                 let mut row = Row::new(at, series.run, 1, &target);
                 row.add_figures(&series.figures);
                 rows.push(row);

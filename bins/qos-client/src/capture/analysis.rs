@@ -48,6 +48,7 @@ impl Analysis {
             let (trace, mistimed) = probes.trace(loss_deadline, 0);
             Series {
                 run: Run { id: probes.run },
+                began: probes.began().unwrap_or_default(),
                 figures: Figures::of(&trace, Carrier::of(udp.server)),
                 mistimed,
             }
@@ -75,6 +76,8 @@ pub struct Conversation<'a> {
 pub struct Series {
     /// Of which run.
     pub run: Run,
+    /// When the first was captured, since the Unix epoch.
+    pub began: Duration,
     /// What follows from them.
     pub figures: Figures,
     /// Probes whose answers have earlier times than they: no figure has them.

@@ -51,6 +51,11 @@ impl Probes {
         });
     }
 
+    /// When the first of them was captured.
+    pub fn began(&self) -> Option<Duration> {
+        self.seen.first().map(|seen| seen.at)
+    }
+
     /// Whether the probes travel from the server of the conversation to its client. A capture that
     /// begins in the midst of a run may begin with an answer, and so with the wrong end; but what it
     /// has first of most sequence numbers is the probe.

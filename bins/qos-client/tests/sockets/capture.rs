@@ -1,10 +1,11 @@
 //! Captures held against what made them, and against tshark: our own, and those of dumpcap on
 //! loopback and on a veth pair with losses.
 
-use std::fs::File;
+use std::fs::{File, Permissions};
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::fd::AsFd as _;
+use std::os::unix::fs::PermissionsExt as _;
 use std::path::Path;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -172,6 +173,44 @@ fn a_test_with_losses_that_was_ended_early_or_had_stamps_agrees_with_its_capture
 }
 
 #[test]
+fn a_tshark_that_differs_fails_the_test_one_that_breaks_is_told_and_none_is_left_out() {
+    let echo = Echo::start(|_| after_ms(0));
+    let folder = tempfile::tempdir().unwrap();
+    let port = echo.address.port();
+    // One that saw a single answer; one that cannot read the file; none.
+    for (script, status, said, verdict) in [
+        (Some("echo 1,100,0"), 1, "DIFFERENT", Some("fail")),
+        (
+            Some("echo what is this >&2; exit 1"),
+            4,
+            "cannot ask tshark: tshark failed: what is this",
+            None,
+        ),
+        (None, 0, "tshark is not installed here", Some("pass")),
+    ] {
+        let tools = tempfile::tempdir().unwrap();
+        if let Some(script) = script {
+            let tshark = tools.path().join("tshark");
+            std::fs::write(&tshark, format!("#!/bin/sh\n{script}\n")).unwrap();
+            std::fs::set_permissions(&tshark, Permissions::from_mode(0o755)).unwrap();
+        }
+        let line = format!("verify --udp-port {port} --packets 4 --interval 1 --csv a.csv");
+        let output = client::command(folder.path(), &line)
+            .env("PATH", tools.path())
+            .output()
+            .unwrap();
+        assert_eq!(output.status.code(), Some(status), "{output:?}");
+        let shown = text(&output.stdout) + &text(&output.stderr);
+        assert!(shown.contains(said), "{shown}");
+        if let Some(verdict) = verdict {
+            let rows = std::fs::read_to_string(folder.path().join("a.csv")).unwrap();
+            let row = rows.lines().last().unwrap();
+            assert!(row.contains(&format!(",{verdict},qos-client ")), "{row}");
+        }
+    }
+}
+
+#[test]
 fn a_test_of_more_probes_than_rtp_has_numbers_agrees_with_its_capture() {
     // 16 bits of RTP's sequence number begin anew at 65,536 (RFC 3550 §5.1).
     const PROBES: u64 = 65_536 + 300;
@@ -269,6 +308,22 @@ fn what_no_figure_has_is_told_on_the_screen_and_in_the_events() {
             assert_eq!(series["figures"]["packets_sent"], 0);
         }
     }
+}
+
+#[test]
+fn a_row_of_a_capture_has_the_time_of_the_capture() {
+    let corpus = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fuzz/corpus/capture");
+    let folder = tempfile::tempdir().unwrap();
+    let path = corpus.join("raw-big-endian.pcap");
+    let line = format!("analyze {} --csv a.csv", path.display());
+    assert!(client::run(folder.path(), &line).status.success());
+    let rows = std::fs::read_to_string(folder.path().join("a.csv")).unwrap();
+    // 1,772,368,200 s since the epoch.
+    let row = rows.lines().last().unwrap();
+    assert!(
+        row.starts_with("2026-03-01T12:30:00.000Z,1,0.0000,"),
+        "{row}"
+    );
 }
 
 #[test]
