@@ -12,6 +12,7 @@ use std::fmt;
 use std::net::IpAddr;
 use std::ops::RangeInclusive;
 
+use crate::silence::hypotheses::Hypothesis;
 use sample::{Loss, Rtt};
 use saved::{Hop, Path};
 
@@ -99,6 +100,15 @@ pub enum Difference {
         /// The figures.
         loss: Loss,
     },
+    /// What `--confirm` found the silence of a hop to be.
+    Explained {
+        /// The hop.
+        ttl: u8,
+        /// It was.
+        from: Hypothesis,
+        /// It is.
+        to: Hypothesis,
+    },
 }
 
 /// Where a way ends.
@@ -153,7 +163,8 @@ impl Difference {
             | Difference::Silent { .. }
             | Difference::Speaks { .. }
             | Difference::Rtt { .. }
-            | Difference::Loss { .. } => false,
+            | Difference::Loss { .. }
+            | Difference::Explained { .. } => false,
         }
     }
 
@@ -170,6 +181,7 @@ impl Difference {
             Difference::End { .. } => "end",
             Difference::Rtt { .. } => "rtt",
             Difference::Loss { .. } => "loss",
+            Difference::Explained { .. } => "explained",
         }
     }
 }
@@ -217,6 +229,7 @@ fn with_silence(path: &Path, mut hops: Vec<Hop>, first: u8, len: usize) -> Vec<H
         sent: 0,
         answered: 0,
         rtt_ms: None,
+        silence: None,
     };
     if !is_over(path) {
         hops.extend((next..=u16::from(u8::MAX)).take(missing).map(silent));
@@ -284,7 +297,12 @@ fn of_hops((before, now): align::Pair<'_>, comparisons: usize) -> Vec<Difference
             let rtt = Rtt::of(before, now, comparisons).map(|rtt| Difference::Rtt { ttl, rtt });
             let loss = Loss::of(before, now, comparisons);
             let loss = loss.map(|loss| Difference::Loss { ttl, loss });
-            rtt.into_iter().chain(loss).collect()
+            let explained = before
+                .silence
+                .zip(now.silence)
+                .filter(|(from, to)| from != to)
+                .map(|(from, to)| Difference::Explained { ttl, from, to });
+            rtt.into_iter().chain(loss).chain(explained).collect()
         }
         (false, false) => vec![Difference::Changed {
             ttl,
@@ -353,6 +371,12 @@ impl fmt::Display for Difference {
                 loss.before.1,
                 loss.difference_pct.0,
                 loss.difference_pct.1
+            ),
+            Difference::Explained { ttl, from, to } => write!(
+                f,
+                "hop {ttl}: its silence is {}, before {}",
+                to.words(),
+                from.words()
             ),
         }
     }

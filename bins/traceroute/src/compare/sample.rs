@@ -125,6 +125,7 @@ mod tests {
             sent: n,
             answered: n,
             rtt_ms: Some((mean, deviation)),
+            silence: None,
         }
     }
 

@@ -10,6 +10,7 @@ use anyhow::{Context, Result, bail, ensure};
 use serde::Deserialize;
 
 use crate::report::json::VERSION;
+use crate::silence::hypotheses::Hypothesis;
 
 /// No file is longer; a trace of 255 hops takes less than one.
 const LONGEST_FILE: u64 = 16 << 20;
@@ -56,6 +57,8 @@ pub struct Hop {
     pub answered: u64,
     /// Their mean round trip in milliseconds, and its standard deviation where that is known.
     pub rtt_ms: Option<(f64, Option<f64>)>,
+    /// What `--confirm` found its silence to be.
+    pub silence: Option<Hypothesis>,
 }
 
 #[derive(Debug, Deserialize)]
@@ -81,6 +84,10 @@ enum Line {
         stdev_ms: Option<f64>,
         #[serde(default)]
         addresses: Vec<Seen>,
+    },
+    Confirmation {
+        ttl: u8,
+        survivor: Option<String>,
     },
     Summary {
         ending: String,
@@ -151,6 +158,13 @@ pub fn parse(bytes: &[u8]) -> Result<Path> {
                 summary = Some((ending == "complete", reached));
                 continue;
             }
+            Line::Confirmation { ttl, survivor } => {
+                if let Some(hop) = hops.iter_mut().find(|hop| hop.ttl == ttl) {
+                    let is_it = |it: &Hypothesis| Some(it.name()) == survivor.as_deref();
+                    hop.silence = Hypothesis::ALL.into_iter().find(is_it);
+                }
+                continue;
+            }
             Line::Other => continue,
             Line::Hop { ttl, probes } => {
                 ensure!(
@@ -181,6 +195,7 @@ pub fn parse(bytes: &[u8]) -> Result<Path> {
                     sent,
                     answered,
                     rtt_ms: mean_ms.map(|mean| (mean, stdev_ms)),
+                    silence: None,
                 }
             }
         };
@@ -250,6 +265,7 @@ fn of_probes(ttl: u8, probes: &[Probe]) -> Hop {
         sent: probes.len() as u64,
         answered: answers.len() as u64,
         rtt_ms: mean(&times).map(|mean| (mean, deviation(&times, mean))),
+        silence: None,
     }
 }
 
@@ -289,7 +305,10 @@ mod tests {
     #[test]
     fn a_hop_of_a_trace_and_one_of_a_report_are_read() {
         let report = r#"{"type":"hop_report","ttl":2,"address":"10.0.9.2","name":"n","mark":"!H","sent":20,"answered":19,"mean_ms":2.5,"stdev_ms":0.5,"addresses":[{"address":"10.0.1.2","answered":1},{"address":"10.0.9.2","answered":18}]}"#;
-        let other = r#"{"type":"finding","whatever":1}"#;
+        let other = r#"{"type":"finding","whatever":1}
+{"type":"confirmation","ttl":2,"survivor":"rate_limit"}
+{"type":"confirmation","ttl":1,"survivor":"sunshine"}
+{"type":"confirmation","ttl":9,"survivor":null}"#;
         let text = format!("{START}\n{}\n{report}\n{other}\n{SUMMARY}\n", hop(1));
         let path = parse(text.as_bytes()).unwrap();
         let address = |last: [u8; 4]| IpAddr::from(last);
@@ -304,6 +323,7 @@ mod tests {
                 answered: 2,
                 // Of 1 and 3: the squared distances are 1 and 1, and √2 is the deviation.
                 rtt_ms: Some((2.0, Some(2.0_f64.sqrt()))),
+                silence: None,
             },
             Hop {
                 ttl: 2,
@@ -312,6 +332,7 @@ mod tests {
                 sent: 20,
                 answered: 19,
                 rtt_ms: Some((2.5, Some(0.5))),
+                silence: Some(Hypothesis::RateLimit),
             },
         ];
         assert_eq!(path.hops, expected);

@@ -16,6 +16,7 @@ fn path(routers: &[u8]) -> Path {
         sent: 3,
         answered: if router == 0 { 0 } else { 3 },
         rtt_ms: (router != 0).then_some((1.0, Some(0.1))),
+        silence: None,
     });
     Path {
         target: [10, 0, 0, 99].into(),
@@ -193,4 +194,21 @@ fn another_method_or_target_is_noted() {
         "to 10.0.0.98, before to 10.0.0.99",
     ];
     assert_eq!(told(&before, &now).0, expected);
+}
+
+#[test]
+fn another_explanation_of_silence_is_told_and_makes_no_other_path() {
+    let explained = |silence| {
+        let mut path = path(&[1, 2, 99]);
+        path.hops[1].silence = silence;
+        path
+    };
+    let limited = explained(Some(Hypothesis::RateLimit));
+    let lossy = explained(Some(Hypothesis::Loss));
+    let line = "hop 2: its silence is loss, before rate limit".to_owned();
+    assert_eq!(told(&limited, &lossy), (vec![line], false));
+    // Where one of them was not confirmed, nothing is known of a difference.
+    for (before, now) in [(&limited, &limited), (&limited, &explained(None))] {
+        assert_eq!(told(before, now), (vec![], false));
+    }
 }

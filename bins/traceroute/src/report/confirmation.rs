@@ -18,7 +18,7 @@ impl Hypothesis {
     }
 
     /// In words.
-    fn words(self) -> &'static str {
+    pub fn words(self) -> &'static str {
         match self {
             Hypothesis::RateLimit => "rate limit",
             Hypothesis::OwnSilence => "own silence",

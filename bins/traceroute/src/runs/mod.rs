@@ -10,8 +10,9 @@ use std::net::SocketAddr;
 use std::sync::mpsc::sync_channel;
 use std::thread;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use netio::icmp::names::{Names, resolve};
+use netio::icmp::open::words;
 use netio::icmp::wait::Signals;
 use netproto::icmp::Version;
 
@@ -216,6 +217,6 @@ fn out() -> BufWriter<Stdout> {
 fn or_nobody_reads(written: io::Result<()>) -> Result<()> {
     match written {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
-        written => written.context("cannot write"),
+        written => written.map_err(|error| anyhow!("cannot write: {}", words(&error))),
     }
 }
