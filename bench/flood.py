@@ -2,8 +2,8 @@
 
 qos-client floods the echo of webserverd, so each datagram goes both ways. iperf3 sends to a server that
 counts them and answers nothing (one way), and with --bidir both send to each other at once, which is
-what the echo's work is nearest to. The client has core 1, the server core 0. The figures are those of
-whoever received; CPU time is user and system time by the system's accounts, for each datagram that
+what the echo's work is nearest to. The client has core 1, the server core 0. What arrived is what the
+other side counted; of an echo that is not known, so it is what came back. CPU time is user and system time by the system's accounts, for each datagram that
 went over a socket of the client, sent or received.
 
 Takes root, for a network of its own that is gone when this script is, however it ends. Only ratios

@@ -14,8 +14,9 @@ use crate::clock;
 /// Below this interval a wait is too short to sleep in, and a thread that spins all the time must
 /// not be urgent: the echo or the receiver may be on its core.
 const URGENT_FROM: Duration = Duration::from_micros(50);
-/// Of every wait, at least this share is slept, for what else is to run on the core.
-const SLEPT: f64 = 0.3;
+/// Of every wait, at least this share is slept, for what else is to run on the core: on loopback
+/// that may be the echo.
+const SLEPT: f64 = 0.5;
 /// A wait shorter than this is not worth a sleep.
 const SHORTEST_SLEPT_IN: Duration = Duration::from_micros(30);
 /// The longest sleep between two looks at the stop flag.
@@ -112,7 +113,7 @@ struct Margin(Duration);
 impl Margin {
     const LEAST: Duration = Duration::from_micros(20);
     /// Longer delays are those of a machine that had no time at all, which no spin makes up for.
-    const MOST: Duration = Duration::from_micros(500);
+    const MOST: Duration = Duration::from_micros(200);
 
     /// One sleep woke so much later than asked. A quarter up for one that was too late, 1/1024
     /// down for one that was not: they balance where one in 230 is, as ln 1.25 = 229/1024.
@@ -157,9 +158,9 @@ mod tests {
         let late = us(1_020_000);
         for (waiter, now, left, slept) in [
             (exact(Urgency::Ordinary), us(1_000_000), 10_000, 9_900),
-            // 30 % of 100 µs; a wait of 20 is spun through.
-            (exact(Urgency::Ordinary), us(1_000_000), 100, 30),
-            (exact(Urgency::RealTime), us(1_000_000), 100, 30),
+            // Half of 100 µs; a wait of 20 is spun through.
+            (exact(Urgency::Ordinary), us(1_000_000), 100, 50),
+            (exact(Urgency::RealTime), us(1_000_000), 100, 50),
             (exact(Urgency::RealTime), us(1_000_000), 20, 0),
             (exact(Urgency::RealTime), us(1_000_000), 0, 0),
             // After 20 ms without a sleep, a thread that keeps the others away rests 0.5 ms.
@@ -174,17 +175,17 @@ mod tests {
 
     #[test]
     fn the_margin_comes_to_where_one_sleep_in_some_two_hundred_overruns_it() {
-        // Sleeps that wake evenly between 0 and 200 µs late: all but 1/230 by less than 199.1 µs.
+        // Sleeps that wake evenly between 0 and 100 µs late: all but 1/230 by less than 99.6 µs.
         // One step is a quarter, so the margin stays within a quarter or so of that.
         let mut margin = Margin::default();
         let (mut late, mut overruns, mut within) = (0_u64, 0, 0);
         for i in 0..200_000_u64 {
             // A full cycle of the numbers below 2^16, in no order (Hull and Dobell).
             late = (late * 25_173 + 13_849) % 65_536;
-            let late_by = Duration::from_nanos(late * 200_000 / 65_536);
+            let late_by = Duration::from_nanos(late * 100_000 / 65_536);
             if i >= 10_000 {
                 overruns += u32::from(late_by > margin.0);
-                within += u32::from((us(160)..us(260)).contains(&margin.0));
+                within += u32::from((us(80)..us(130)).contains(&margin.0));
             }
             margin.learn(late_by);
         }
@@ -199,7 +200,7 @@ mod tests {
         for _ in 0..100 {
             margin.learn(Duration::from_secs(1));
         }
-        assert_eq!(margin, Margin(us(500)));
+        assert_eq!(margin, Margin(us(200)));
         for _ in 0..10_000 {
             margin.learn(Duration::ZERO);
         }
