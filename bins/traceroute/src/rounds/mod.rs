@@ -255,6 +255,8 @@ impl Rounds {
         };
         if !self.is_beyond_the_end(sent.ttl) {
             let after = sent.round_trip(heard.at);
+            // Where the way has become slow, the next ones are waited for longer.
+            self.longest = self.longest.max(Some(after));
             self.hop(sent.ttl).late(sent.cycle, after);
         }
     }

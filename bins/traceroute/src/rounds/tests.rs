@@ -366,6 +366,11 @@ fn an_answer_after_its_deadline_is_lost_and_counted_as_late() {
     let late = Fate::Late(Duration::from_millis(1_500));
     let answered = Fate::Answered(Duration::from_millis(1));
     assert_eq!(fates, [answered, late, Fate::InFlight]);
+    // Three times as long as the late one took are given to the third, sent at 2 s.
+    assert_eq!(rounds.poll_event(ms(6_400)), None);
+    assert_eq!(rounds.hops[0].figures.sent(), 2);
+    assert_eq!(rounds.poll_event(ms(6_600)), None);
+    assert_eq!(rounds.hops[0].figures.sent(), 3);
     rounds.reset();
     assert_eq!(rounds.hops[0].figures.late_answers(), 0);
 }
