@@ -53,6 +53,29 @@ fn an_assertion_decides_the_exit_status_and_the_verdict() {
     }
 }
 
+#[test]
+fn of_several_rows_the_one_that_fails_speaks() {
+    let direct = Echo::start(|_| after_ms(0));
+    let proxied = Echo::start(|sequence| {
+        if sequence % 4 == 1 {
+            vec![]
+        } else {
+            after_ms(0)
+        }
+    });
+    let (web, folder) = (web_server(), tempfile::tempdir().unwrap());
+    let (past, through) = (direct.address.port(), proxied.address.port());
+    let order = format!(
+        "compare --port {web} --direct-port {web} --udp-port {through} --direct-udp-port {past} \
+         --packets 8 --interval 5ms --requests 1 --assert loss_pct<1"
+    );
+    let output = run(folder.path(), &order);
+    assert_eq!(output.status.code(), Some(1), "{output:?}");
+    let said = text(&output.stdout);
+    // Two of eight.
+    assert!(said.contains("FAIL: loss_pct<1 (measured 25)"), "{said}");
+}
+
 /// The events on standard output, each of which the schema allows.
 fn events(output: &Output) -> Vec<serde_json::Value> {
     let schema = include_str!("../../schema/events-v1.schema.json");
