@@ -107,8 +107,12 @@ fn validated(text: &str) -> Vec<Value> {
 /// Sends everything by one branch from now on.
 fn take_branch(diamond: &Diamond, branch: usize) {
     let split = diamond.name("split");
-    let via = format!("10.1.{branch}.2");
-    ip(&["-n", &split, "route", "replace", "10.3.0.0/24", "via", &via]);
+    for (network, via) in [
+        ("10.3.0.0/24", format!("10.1.{branch}.2")),
+        ("fd00:10:3:0::/64", format!("fd00:10:1:{branch}::2")),
+    ] {
+        ip(&["-n", &split, "route", "replace", network, "via", &via]);
+    }
 }
 
 #[test]

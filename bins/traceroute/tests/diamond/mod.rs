@@ -133,10 +133,15 @@ impl Diamond {
         }
     }
 
-    /// A command at the client.
+    /// Ours at the client.
     pub(crate) fn command(&self, args: &[&str]) -> Command {
+        self.at_client(OURS, args)
+    }
+
+    /// A program at the client.
+    pub(crate) fn at_client(&self, program: &str, args: &[&str]) -> Command {
         let mut command = Command::new("ip");
-        command.args(["netns", "exec", &self.name("client"), OURS]);
+        command.args(["netns", "exec", &self.name("client"), program]);
         command.args(args);
         command
     }

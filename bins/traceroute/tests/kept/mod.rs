@@ -2,8 +2,8 @@
 
 use std::fs;
 
-use crate::diamond::{Diamond, TARGET};
-use crate::peer::left_out;
+use crate::diamond::{Diamond, TARGET, TARGET_V6};
+use crate::peer::{OURS, left_out};
 use crate::{take_branch, validated};
 
 /// Exit code, standard output, standard error.
@@ -74,6 +74,75 @@ fn a_saved_path_is_held_against_the_one_of_now() {
     assert_eq!(summary["type"], "summary");
     assert_eq!(difference["text"], changed);
     assert_eq!(difference["is_of_the_path"], true);
+}
+
+/// What a user runs every hour: says whether the way to a host is that of before and good enough.
+const HOURLY: &str = r#"
+set -u
+traceroute=$1 host=$2 kept=$3 bounds=$4
+if ! test -e "$kept"; then
+    "$traceroute" -n --report -c 3 --interval 0.2 --save "$kept" "$host" >/dev/null || exit
+    echo "kept"
+    exit
+fi
+now=$("$traceroute" -n --report -c 3 --interval 0.2 --compare "$kept" --assert "$bounds" "$host" 2>&1)
+code=$?
+case $code in
+0) echo "as before" ;;
+1) echo "$now" | grep -E '^hop |assertion failed' ;;
+*) echo "no answer to that: $now" ;;
+esac
+exit $code
+"#;
+
+#[test]
+fn a_shell_script_tells_a_path_as_before_another_one_and_a_bound_that_is_not_kept() {
+    const NAME: &str =
+        "a_shell_script_tells_a_path_as_before_another_one_and_a_bound_that_is_not_kept";
+    if left_out(NAME) {
+        return;
+    }
+    let diamond = Diamond::new(2);
+    let folder = tempfile::tempdir().unwrap();
+    let hourly = |target: &str, bounds: &str| -> (i32, String) {
+        let kept = folder.path().join(target);
+        let args = [
+            "-c",
+            HOURLY,
+            "hourly",
+            OURS,
+            target,
+            kept.to_str().unwrap(),
+            bounds,
+        ];
+        let output = diamond.at_client("sh", &args).output().unwrap();
+        assert!(output.stderr.is_empty(), "{output:?}");
+        let said = String::from_utf8_lossy(&output.stdout).into_owned();
+        (output.status.code().unwrap(), said)
+    };
+    for (target, changed) in [
+        (TARGET, "hop 2: 10.1.2.2, before 10.1.1.2\n"),
+        // By IPv6 a router answers from the interface at which the probe came in.
+        (
+            TARGET_V6,
+            "hop 2: fd00:10:1:2::2, before fd00:10:1:1::2\n\
+             hop 3: fd00:10:2:2::2, before fd00:10:2:1::2\n",
+        ),
+    ] {
+        let kept = "loss<1%,hops<=4";
+        take_branch(&diamond, 1);
+        assert_eq!(hourly(target, kept), (0, "kept\n".into()));
+        assert_eq!(hourly(target, kept), (0, "as before\n".into()));
+        take_branch(&diamond, 2);
+        assert_eq!(hourly(target, kept), (1, changed.into()));
+        take_branch(&diamond, 1);
+        let broken = "traceroute: assertion failed: hops<4 (it is 4)\n";
+        assert_eq!(hourly(target, "hops<4"), (1, broken.into()));
+        let (code, said) = hourly(target, "hops<");
+        assert_eq!(code, 2, "{said}");
+        assert!(said.starts_with("no answer to that: "), "{said}");
+        assert_eq!(said.lines().count(), 1, "{said}");
+    }
 }
 
 #[test]
