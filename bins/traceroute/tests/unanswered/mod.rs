@@ -8,8 +8,8 @@ use testkit::netns::Chain;
 use crate::peer::{OURS, left_out};
 use crate::{METHODS, compare, traced};
 
-/// Answers that the node at the chain's `hop` makes itself, but for those that its links need.
-const OWN: &str =
+/// All but what neighbours need to find each other; no packet has the protocol 255.
+const ALL: &str =
     "icmpv6 type { nd-neighbor-solicit, nd-neighbor-advert } accept\nmeta l4proto != 255";
 /// The one answer that a router on the way owes.
 const OWN_ERRORS: &str = "icmp type time-exceeded drop\nicmpv6 type time-exceeded";
@@ -49,7 +49,7 @@ fn a_silent_router_is_stars_by_every_method_and_the_way_goes_on() {
     if left_out("a_silent_router_is_stars_by_every_method_and_the_way_goes_on") {
         return;
     }
-    for (rule, answers_itself) in [(OWN, false), (OWN_ERRORS, true)] {
+    for (rule, answers_itself) in [(ALL, false), (OWN_ERRORS, true)] {
         let chain = Chain::new(4).unwrap();
         chain.drop_packets(2, "output", rule).unwrap();
         by_every_method(&chain, |method, host, router| {
@@ -114,7 +114,7 @@ fn a_target_behind_a_wall_reads_as_in_the_linux_traceroute_by_every_method() {
     }
     for (node, hook) in [(3, "forward"), (4, "input")] {
         let chain = Chain::new(3).unwrap();
-        chain.drop_packets(node, hook, OWN).unwrap();
+        chain.drop_packets(node, hook, ALL).unwrap();
         by_every_method(&chain, |method, host, router| {
             let told = compare(&chain, &format!("-n -w 1 -m 9 {method} {host}"));
             for hop in 1..=9 {
@@ -135,7 +135,7 @@ fn a_wall_costs_one_wait_by_every_method() {
         return;
     }
     let chain = Chain::new(3).unwrap();
-    chain.drop_packets(3, "forward", OWN).unwrap();
+    chain.drop_packets(3, "forward", ALL).unwrap();
     by_every_method(&chain, |method, host, _| {
         for (gap, last) in [("30", 30), ("3", 6)] {
             let begun = Instant::now();
