@@ -206,7 +206,7 @@ impl Laboratory<'_> {
     fn slower(&mut self, hops: &mut [Confirmation]) -> Result<Ending> {
         for _ in 0..SLOW_ROUNDS {
             let mut in_doubt = silent(hops);
-            in_doubt.retain(|hop| hop.verdict.survivor().is_none() || !hop.has_gone_slowly());
+            in_doubt.retain(|hop| !hop.has_gone_slowly() || !hop.verdict.is_settled());
             let stream = |hop: &&mut Confirmation| Stream {
                 ttl: hop.suspect.ttl,
                 flows: vec![0],

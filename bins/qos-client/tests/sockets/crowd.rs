@@ -124,11 +124,11 @@ fn a_target_that_dies_in_the_middle_is_said_so_by_every_command() {
         ),
         (
             "http / --requests 40 --rate 100",
-            &["failed; the first: nothing listens on tcp"],
+            &["failed; the first: nothing listens on tcp|failed; the first: Connection reset"],
         ),
         (
             "clients --count 3 --requests 20 --packets 200 --interval 10ms --loss-deadline 300ms",
-            &["nothing listens on tcp", "client"],
+            &["nothing listens on tcp|Connection reset", "client"],
         ),
     ] {
         let web = web_server(10);
@@ -144,7 +144,9 @@ fn a_target_that_dies_in_the_middle_is_said_so_by_every_command() {
         assert_eq!(output.status.code(), Some(0), "{arguments}: {output:?}");
         let said = text(&output.stdout);
         for part in said_of_it {
-            assert!(said.contains(part), "{arguments}: no {part:?} in {said}");
+            // A connection that was made, and not yet accepted when the listener went, is reset.
+            let is_said = part.split('|').any(|words| said.contains(words));
+            assert!(is_said, "{arguments}: no {part:?} in {said}");
         }
     }
 }

@@ -12,6 +12,9 @@ use super::Tally;
 
 /// An explanation that is less probable is refuted.
 const REFUTED: f64 = 0.1;
+/// So probable must one be for an experiment to end before its time. Who asks after every few probes
+/// whether they are enough is told so by chance sooner or later, so the bar is higher than at the end.
+const SETTLED: f64 = 0.99;
 /// Jeffreys' prior for a share of which nothing is known: half a loss and half an answer.
 const UNKNOWN: (f64, f64) = (0.5, 0.5);
 /// The prior for the share that is lost where nothing should be: one in a hundred or so.
@@ -73,6 +76,13 @@ impl Verdict {
         let mut surviving = all.filter(|(_, probability)| *probability >= REFUTED);
         let (survivor, _) = surviving.next()?;
         surviving.next().is_none().then_some(survivor)
+    }
+
+    /// Whether one explanation is so probable that no more probes are needed.
+    pub fn is_settled(&self) -> bool {
+        let is_enough = |probability: &f64| *probability >= SETTLED;
+        self.probabilities
+            .is_some_and(|all| all.iter().any(is_enough))
     }
 }
 
@@ -321,6 +331,37 @@ mod tests {
             let verdict = experiments.weigh();
             assert_eq!(verdict.survivor(), expected, "{name}: {verdict:?}");
         }
+    }
+
+    /// A router that answers every other probe answers five slow ones with 1/32, and nine or ten of
+    /// ten with 11/1024: too often to be taken for a limit then. Ten of ten, 1/1024, are enough.
+    #[test]
+    fn an_experiment_ends_before_its_time_only_where_chance_hardly_ends_it() {
+        for (slower, is_settled) in [
+            (tally(5, 5), false),
+            (tally(9, 10), false),
+            (tally(10, 10), true),
+            (tally(5, 10), true),
+        ] {
+            let experiments = Experiments {
+                again: tally(30, 60),
+                beyond: Some(tally(60, 60)),
+                flows: vec![tally(15, 30); 4],
+                directly: Some(tally(60, 60)),
+                slower,
+            };
+            let verdict = experiments.weigh();
+            assert_eq!(verdict.is_settled(), is_settled, "{slower:?}: {verdict:?}");
+        }
+        // Of a router that limits to one in seven, five say enough.
+        let limit = Experiments {
+            again: tally(9, 60),
+            beyond: Some(tally(60, 60)),
+            flows: vec![tally(3, 30); 4],
+            directly: Some(tally(60, 60)),
+            slower: tally(5, 5),
+        };
+        assert!(limit.weigh().is_settled(), "{:?}", limit.weigh());
     }
 
     /// Of a thousand ways that lose 30 %, most are named so, a few are left undecided, and next to none
