@@ -112,9 +112,12 @@ fn downloads_and_uploads_fill_each_its_own_queue() {
             (queue_ms / 2.0..=queue_ms + slack).contains(&increase),
             "{name}: {increase} ms of {queue_ms}: {figures}"
         );
-        // 1448 of 1514 bytes are payload, and the other way's acknowledgements are small.
+        // 1448 of 1514 bytes are payload, and the other way's acknowledgements are small. What came
+        // behind a hole counts when the hole is filled: a queue full of it may have come before the
+        // two seconds that are counted.
+        let most = rate * 1448.0 / 1514.0 + 100_000.0 * 8.0 / 2.0;
         let carried = figures[way].as_f64().unwrap();
-        assert!((rate * 0.75..=rate).contains(&carried), "{name}: {carried}");
+        assert!((rate * 0.75..=most).contains(&carried), "{name}: {carried}");
         // A new connection waits in the same queue: once to connect, once for its answer.
         assert!(ms(&figures["rpm_connect_ns"]) > queue_ms / 3.0, "{figures}");
         let own = ms(&figures["rpm_loaded_rtt_ns"]);
