@@ -38,6 +38,23 @@ impl Throughput {
         (seconds > 0.0).then(|| (self.bytes - first_bytes) as f64 * 8.0 / seconds)
     }
 
+    /// Both, of flows that ran beside each other: from what opened the first to what ended the last.
+    /// Rates of their own intervals cannot be added: one that stalled at an end would count as if it
+    /// had gone on.
+    #[must_use]
+    pub fn beside(self, other: Throughput) -> Throughput {
+        let first = match (self.first, other.first) {
+            (Some((at, bytes)), Some((its, more))) => Some((at.min(its), bytes + more)),
+            (first, None) | (None, first) => first,
+        };
+        Throughput {
+            first,
+            last: self.last.max(other.last),
+            bytes: self.bytes + other.bytes,
+            datagrams: self.datagrams + other.datagrams,
+        }
+    }
+
     /// Datagrams counted.
     pub fn n(&self) -> u64 {
         self.datagrams
@@ -57,6 +74,26 @@ mod tests {
         }
         assert_eq!(throughput.bps(), Some(10_000.0));
         assert_eq!(throughput.n(), 11);
+    }
+
+    #[test]
+    fn of_flows_beside_each_other_the_interval_is_that_of_all() {
+        // One has 1000 bits in each of the seconds 1 to 4, one 8000 in the second 2, then stalls:
+        // 4000 + 8000 bits in 4 s. Their own rates would add up to 9000 a second.
+        let mut steady = Throughput::new();
+        for second in 0..=4 {
+            steady.received(Duration::from_secs(second), 125);
+        }
+        let mut stalled = Throughput::new();
+        stalled.received(Duration::from_secs(1), 50);
+        stalled.received(Duration::from_secs(2), 1000);
+        let none = Throughput::new();
+        let all = none
+            .beside(steady)
+            .beside(stalled)
+            .beside(Throughput::new());
+        assert_eq!(all.bps(), Some(3_000.0));
+        assert_eq!(all.n(), 7);
     }
 
     #[test]

@@ -63,8 +63,8 @@ pub struct Flow<'a> {
 /// What a flow has carried.
 #[derive(Debug, Default)]
 pub struct Carried {
-    /// Bits of body a second.
-    pub bps: Option<f64>,
+    /// Of the bodies.
+    pub throughput: Throughput,
     /// The round-trip time of the connection as TCP estimated it, looked at again and again.
     pub round_trips: Vec<Duration>,
     /// Why it ended before it was told to.
@@ -97,7 +97,7 @@ impl Flow<'_> {
             outcome = self.exchange(&mut ledger, deadline);
         }
         Carried {
-            bps: ledger.throughput.bps(),
+            throughput: ledger.throughput,
             round_trips: ledger.round_trips,
             error: outcome.err().filter(|error| !is_end(error)),
         }

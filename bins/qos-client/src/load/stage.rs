@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use netstats::throughput::Throughput;
+
 use super::Requests;
 use super::plan::DATAGRAM_BYTES;
 use crate::http::bulk::{Carried, Way};
@@ -124,10 +126,11 @@ pub(super) fn gather(
     streamed: Option<Result<Measurement, Unreachable>>,
 ) -> Stage {
     let total = |way: Way| {
-        let rates = carried.iter().filter(|(other, _)| *other == way);
-        rates
-            .filter_map(|(_, carried)| carried.bps)
-            .reduce(|a, b| a + b)
+        let flows = carried.iter().filter(|(other, _)| *other == way);
+        flows
+            .map(|(_, carried)| carried.throughput.clone())
+            .reduce(Throughput::beside)?
+            .bps()
     };
     let (mut download_bps, mut upload_bps) = (total(Way::Download), total(Way::Upload));
     let mut errors: Vec<String> = carried
