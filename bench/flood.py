@@ -3,77 +3,45 @@
 qos-client floods the echo of webserverd, so each datagram goes both ways. iperf3 sends to a server that
 counts them and answers nothing (one way), and with --bidir both send to each other at once, which is
 what the echo's work is nearest to. The client has core 1, the server core 0. What arrived is what the
-other side counted; of an echo that is not known, so it is what came back. CPU time is user and system time by the system's accounts, for each datagram that
-went over a socket of the client, sent or received.
+other side counted; of an echo that is not known, so it is what came back. CPU time is user and system
+time by the system's accounts, for each datagram that went over a socket of the client, sent or
+received.
 
 Takes root, for a network of its own that is gone when this script is, however it ends. Only ratios
 within one run count: the machine, and who else is using it, are in all of its figures.
 """
 
-import argparse
 import json
 import os
 import resource
-import shutil
 import statistics
 import subprocess
 import sys
-import tempfile
-from pathlib import Path
 
-import page
-from measure import BenchError, Server, exit_on_signals, own_network, run as output_of
+import peers
+from measure import BenchError, Server, run as output_of
 
-ROOT = Path(__file__).resolve().parent.parent
+SCRIPT = "scripts/bench flood"
 PEERS = {"iperf3": "iperf3", "ip": "iproute2", "taskset": "util-linux"}
 ECHO_PORT, IPERF_PORT = 9000, 5201
 CLIENT_CORE = 1
 
 
 def main():
-    options = arguments()
-    missing = [package for program, package in PEERS.items() if not shutil.which(program)]
-    if missing:
-        raise BenchError(f"missing: apt-get install {' '.join(missing)}")
-    if os.geteuid() != 0:
-        raise BenchError("takes root, for a network of its own")
-    if not {0, 1} <= os.sched_getaffinity(0):
-        raise BenchError("needs cores 0 and 1, one for the server and one for the client")
-    exit_on_signals()
-    if not options.no_build:
-        command = ["cargo", "build", "--release", "--bin", "webserverd", "--bin", "qos-client"]
-        subprocess.run(command, check=True, cwd=ROOT)
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    programs = (ROOT / target / "release").resolve()
-    own_network()
-    with tempfile.TemporaryDirectory(prefix="bench.") as folder:
-        with page.section("Flood", "scripts/bench flood", options.write):
-            compare_all(options, programs, Path(folder))
-
-
-def arguments():
-    parser = argparse.ArgumentParser(
-        prog="scripts/bench flood",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--runs", type=int, default=5, help="runs of each row (default: 5)")
-    parser.add_argument("--seconds", type=int, default=3, help="length of each run (default: 3)")
+    parser = peers.flags(SCRIPT, __doc__)
     parser.add_argument(
         "--payloads",
-        type=lambda text: [int(payload) for payload in text.split(",")],
+        type=peers.numbers,
         default=[128, 1400],
         metavar="N,…",
         help="bytes of each datagram (default: 128,1400)",
     )
-    parser.add_argument("--no-build", action="store_true", help="take the binaries as they are")
-    page.add_option(parser)
-    options = parser.parse_args()
-    if options.runs < 1 or not 1 <= options.seconds <= 60:
-        parser.error("--runs is at least 1, --seconds 1 to 60")
+    options = peers.parse(parser)
     if not all(64 <= payload <= 65_000 for payload in options.payloads):
         parser.error("--payloads are 64 to 65000")
-    return options
+    if not {0, 1} <= os.sched_getaffinity(0):
+        raise BenchError("needs cores 0 and 1, one for the server and one for the client")
+    peers.compare("Flood", SCRIPT, PEERS, options, compare_all)
 
 
 def compare_all(options, programs, folder):

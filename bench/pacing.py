@@ -13,12 +13,10 @@ programs and the hypervisor took of the machine during a run is in the last colu
 takes no program can know, so every per cent of it is in the 99th percentile of them all.
 """
 
-import argparse
 import json
 import math
 import os
 import resource
-import shutil
 import signal
 import statistics
 import struct
@@ -26,9 +24,8 @@ import subprocess
 import sys
 import tempfile
 import time
-from pathlib import Path
 
-import page
+import peers
 from measure import (
     START_DEADLINE,
     STOP_DEADLINE,
@@ -36,12 +33,10 @@ from measure import (
     Server,
     busy_seconds,
     die_with_parent,
-    exit_on_signals,
-    own_network,
     run as output_of,
 )
 
-ROOT = Path(__file__).resolve().parent.parent
+SCRIPT = "scripts/bench pacing"
 PEERS = {"irtt": "irtt", "dumpcap": "wireshark-common", "ip": "iproute2"}
 TIMERS = ("comp", "hybrid", "busy")
 PAYLOAD = 128
@@ -52,47 +47,18 @@ AIM_RATE, AIM_US = 10_000, 20
 
 
 def main():
-    options = arguments()
-    missing = [package for program, package in PEERS.items() if not shutil.which(program)]
-    if missing:
-        raise BenchError(f"missing: apt-get install {' '.join(missing)}")
-    if os.geteuid() != 0:
-        raise BenchError("takes root, for a network of its own and for dumpcap")
-    exit_on_signals()
-    if not options.no_build:
-        command = ["cargo", "build", "--release", "--bin", "webserverd", "--bin", "qos-client"]
-        subprocess.run(command, check=True, cwd=ROOT)
-    target = Path(os.environ.get("CARGO_TARGET_DIR", ROOT / "target"))
-    programs = (ROOT / target / "release").resolve()
-    own_network()
-    with tempfile.TemporaryDirectory(prefix="bench.") as folder:
-        with page.section("Pacing", "scripts/bench pacing", options.write):
-            compare_all(options, programs, Path(folder))
-
-
-def arguments():
-    parser = argparse.ArgumentParser(
-        prog="scripts/bench pacing",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--runs", type=int, default=5, help="runs of each row (default: 5)")
-    parser.add_argument("--seconds", type=float, default=3, help="length of each run (default: 3)")
+    parser = peers.flags(SCRIPT, __doc__)
     parser.add_argument(
         "--rates",
-        type=lambda text: [int(rate) for rate in text.split(",")],
+        type=peers.numbers,
         default=[100, 1_000, 10_000],
         metavar="N,…",
         help="datagrams a second (default: 100,1000,10000)",
     )
-    parser.add_argument("--no-build", action="store_true", help="take the binaries as they are")
-    page.add_option(parser)
-    options = parser.parse_args()
-    if options.runs < 1 or not 1 <= options.seconds <= 60:
-        parser.error("--runs is at least 1, --seconds 1 to 60")
+    options = peers.parse(parser)
     if not all(100 <= rate <= 10_000 for rate in options.rates):
         parser.error("--rates are 100 to 10000")
-    return options
+    peers.compare("Pacing", SCRIPT, PEERS, options, compare_all)
 
 
 def compare_all(options, programs, folder):
