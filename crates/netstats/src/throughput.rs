@@ -7,7 +7,7 @@ use std::time::Duration;
 /// The rate is `(bytes − first datagram's bytes) / (last − first receive time)`: the first
 /// datagram only opens the interval. Counting it as well would overstate a short run (by 5 % at 20
 /// packets), and dividing by the time of the whole test would understate it by the wait at its end.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone, Copy, Default)]
 pub struct Throughput {
     first: Option<(Duration, u64)>,
     last: Duration,

@@ -128,7 +128,7 @@ pub(super) fn gather(
     let total = |way: Way| {
         let flows = carried.iter().filter(|(other, _)| *other == way);
         flows
-            .map(|(_, carried)| carried.throughput.clone())
+            .map(|(_, carried)| carried.throughput)
             .reduce(Throughput::beside)?
             .bps()
     };

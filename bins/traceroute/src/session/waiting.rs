@@ -9,7 +9,7 @@ use super::{Place, Session, State, Waits};
 /// waited for, but others may go out: silent hops cost one wait together, not one each.
 const IN_WINDOW: Duration = Duration::from_millis(300);
 /// However fast a hop or a later one answered, a probe is given this long.
-const LEAST_WAIT: Duration = Duration::from_millis(10);
+const LEAST_WAIT: Duration = Duration::from_millis(20);
 
 impl Session {
     /// When the probes that take up a place in the window were sent.
