@@ -112,7 +112,7 @@ fn a_trace_takes_as_long_as_its_hops_make_it() {
             "silence before an answer at once",
             30,
             &[Some(0), None, Some(0)],
-            ms(10),
+            ms(20),
             3,
         ),
         ("a dead target", 8, &[Some(100), None], ms(5000), 8),
